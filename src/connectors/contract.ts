@@ -1,0 +1,171 @@
+/**
+ * What a store must offer to take part in a pipeline. A connector's folder implements this and nothing outside the folder knows more.
+ *
+ * Small interfaces by capability. Every error that leaves a connector is a `SyncError` with a code of the catalogue; its disposition tells
+ * the caller what to do (core/errors.ts). Everything that is opened is closed by `close()`, which never throws.
+ */
+import type { BatchPlan, LaneWork } from '../core/plan.ts'
+import type { LogCoordinate, Position } from '../core/position.ts'
+import type { TableId, TableShape } from '../core/schema.ts'
+import type { LogEvent, TransactionSlice } from '../core/transaction.ts'
+import type { Row, Value } from '../core/value.ts'
+
+/** Something that a pre-check found. `error` findings refuse the start; `warning` findings are shown. */
+export interface Finding {
+  readonly code: string
+  readonly severity: 'error' | 'warning'
+  /** What is wrong, with the object's name. */
+  readonly message: string
+  readonly remedy: string
+  readonly table?: string
+  readonly column?: string
+}
+
+// ------------------------------------------------------------------------------------------------------------- source
+
+export interface Source {
+  /** Tables in the named schemas (base tables only), with their shapes as of now. */
+  tables(schemas: readonly string[]): Promise<readonly TableShape[]>
+  /** A position such that everything committed at or before it is visible to a read that starts now. */
+  head(): Promise<Position>
+  /** Is everything after `from` still in the log? Throws SYNC-2204 when it was purged. */
+  assertRetained(from: Position): Promise<void>
+  /** Follows the log from `from` on. Errors surface from the iterator. */
+  follow(from: Position): ChangeStream
+  /** Keeps the position while events are consumed. */
+  tracker(from: Position): PositionTracker
+  readonly snapshot: SnapshotReader
+  close(): Promise<void>
+}
+
+/** Pull means backpressure: nothing more than a bounded number of bytes is read ahead of the consumer. */
+export interface ChangeStream extends AsyncIterable<readonly LogEvent[]> {
+  /** Milliseconds since the last byte from the source (performance.now() clock); heartbeats count. */
+  lastSeenAtMs(): number
+  close(): Promise<void>
+}
+
+export interface PositionTracker {
+  /** Takes a consumed slice or schema change into the position. */
+  advance(event: TransactionSlice | { readonly kind: 'schema-change'; readonly id: string }): void
+  position(): Position
+  /** Has the tracked position passed everything in `position`? */
+  covers(position: Position): boolean
+}
+
+/** A consistent range of a table's rows, by its primary key. */
+export interface Chunk {
+  readonly table: TableShape
+  /** Exclusive lower bound: key values of the last row of the chunk before; null at the start. */
+  readonly after: readonly Value[] | null
+  /** Inclusive upper bound; null: to the table's end. */
+  readonly upTo: readonly Value[] | null
+}
+
+export interface SnapshotReader {
+  /**
+   * The key of the row that is `rows` rows after `after` in key order, or null when the table ends before it. Bounds are made by the
+   * server, never by comparing keys here.
+   */
+  chunkEnd(
+    table: TableShape,
+    after: readonly Value[] | null,
+    rows: number,
+    where: string | null,
+  ): Promise<readonly Value[] | null>
+  /**
+   * Reads a chunk by the rule of the data path: waits until everything in `passed` (what the stream's consumer has already passed)
+   * is visible, takes `low`, selects, takes `high`.
+   */
+  read(chunk: Chunk, passed: Position, where: string | null): Promise<ChunkRows>
+  /** Rows in the table by the server's statistics; for progress bars only. */
+  estimateRows(table: TableId): Promise<number>
+}
+
+export interface ChunkRows {
+  /** By the columns of the chunk's table shape, in key order. */
+  readonly rows: readonly Row[]
+  /** Is the transaction of this id certainly visible in the rows (at or before `low`)? */
+  isInLow(id: string): boolean
+  /** Everything visible in the rows is at or before this. */
+  readonly high: LogCoordinate
+  readonly bytes: number
+}
+
+// ------------------------------------------------------------------------------------------------------------- target
+
+export interface Target {
+  /** The tables as they are at the target now, by name; a missing table is absent. */
+  tables(ids: readonly TableId[]): Promise<ReadonlyMap<string, TableShape>>
+  /** Opens the write side of a pipeline: nothing is written before `takeOver`. */
+  sink(pipeline: string, options: SinkOptions): Promise<Sink>
+  close(): Promise<void>
+}
+
+export interface SinkOptions {
+  readonly lanes: number
+  /** Who writes: site name, goes into the mark row. */
+  readonly origin: string
+}
+
+/** Where a table's load stands, as stored in the target. */
+export interface LoadProgress {
+  /** The *source* table. */
+  readonly table: string
+  /** Key of the last loaded row, or null before the first. */
+  readonly after: readonly Value[] | null
+  readonly rows: number
+  readonly done: boolean
+}
+
+/** What a takeover found. */
+export interface Resume {
+  /** End of the last batch whose header stands; null: the pipeline has never written here. */
+  readonly position: Position | null
+  readonly batch: number
+  /** Set when that batch was begun and not every lane has confirmed it. */
+  readonly unfinished: UnfinishedBatch | null
+  readonly load: readonly LoadProgress[]
+}
+
+export interface UnfinishedBatch {
+  readonly batch: number
+  readonly from: Position
+  readonly to: Position
+  readonly lanes: number
+  readonly phases: number
+  /** Digest of all that shapes a plan; a different one means that every lane must be run again. */
+  readonly planDigest: string
+  /** Phases confirmed by lane (index 0 is lane 1). */
+  readonly confirmed: readonly number[]
+}
+
+export interface BatchHeader {
+  readonly batch: number
+  readonly from: Position
+  readonly to: Position
+  readonly lanes: number
+  readonly phases: number
+  readonly planDigest: string
+  readonly sourceCommitTimeUs: number
+}
+
+/**
+ * The write side of one pipeline under one epoch. Every transaction begins with the mark row of its slot, guarded by the
+ * epoch; a write under an older epoch throws SYNC-4002 (fenced) and has changed nothing.
+ */
+export interface Sink {
+  /** Takes every mark row of the pipeline with `epoch`, waits for writes in flight, then reads. SYNC-4002 when somebody newer is there. */
+  takeOver(epoch: bigint): Promise<Resume>
+  /** Stores the first position of a pipeline that has never written (batch 0). */
+  begin(position: Position): Promise<void>
+  /** Small batch: mark row, removals, upserts, load progress, in one transaction. */
+  applySmall(header: BatchHeader, plan: BatchPlan, load: readonly LoadProgress[]): Promise<void>
+  /** Large batch: its header, in a transaction of its own. */
+  writeHeader(header: BatchHeader): Promise<void>
+  /** One lane's part of one phase, in one transaction. `lane` counts from 1. May run in parallel for different lanes. */
+  applyLane(header: BatchHeader, lane: number, phase: number, work: LaneWork): Promise<void>
+  /** Load progress after a large batch that carried chunk rows. */
+  storeLoad(load: readonly LoadProgress[]): Promise<void>
+  close(): Promise<void>
+}

@@ -1,0 +1,358 @@
+/**
+ * Every error that Syncline tells anybody, in one table. A code never changes its meaning.
+ *
+ * Dispositions: `retry` (the engine tries again by itself), `block` (the pipeline waits for a person, with the remedy), `reject` (the
+ * request or file is refused, nothing was changed), `fenced` (a newer owner is there: end quietly), `bug`.
+ * Codes: 1xxx configuration and requests, 2xxx source, 3xxx target, 4xxx ownership and runtime, 9xxx ourselves.
+ * The reference, the API's codes and the retry policies are generated from here.
+ */
+export type Disposition = 'retry' | 'block' | 'reject' | 'fenced' | 'bug'
+export type ErrorScope = 'config' | 'api' | 'source' | 'target' | 'runtime'
+
+export interface ErrorSpec {
+  readonly disposition: Disposition
+  readonly scope: ErrorScope
+  readonly title: string
+  readonly remedy: string
+}
+
+export const catalogue = {
+  // configuration and requests
+  'SYNC-1001': {
+    disposition: 'reject',
+    scope: 'config',
+    title: 'The file is not YAML',
+    remedy: 'Mend the file at the line and column shown.',
+  },
+  'SYNC-1002': {
+    disposition: 'reject',
+    scope: 'config',
+    title: 'The file does not follow the schema',
+    remedy: 'Mend the field shown; schema/syncline.json lists what is allowed.',
+  },
+  'SYNC-1003': {
+    disposition: 'reject',
+    scope: 'config',
+    title: 'Fields contradict each other',
+    remedy: 'Change one of the fields named.',
+  },
+  'SYNC-1004': {
+    disposition: 'reject',
+    scope: 'config',
+    title: 'A secret stands in the file',
+    remedy: 'Put a reference there: ${env:NAME} or ${file:/path}.',
+  },
+  'SYNC-1005': {
+    disposition: 'block',
+    scope: 'config',
+    title: 'A secret reference cannot be resolved',
+    remedy: 'Set the environment variable or the file on the host of the worker, then resume.',
+  },
+  'SYNC-1006': {
+    disposition: 'reject',
+    scope: 'config',
+    title: 'The row filter cannot be understood',
+    remedy: 'Use comparisons of columns with literals, IN, IS NULL, AND, OR, NOT and parentheses.',
+  },
+  'SYNC-1101': {
+    disposition: 'reject',
+    scope: 'api',
+    title: 'No such resource',
+    remedy: 'List the resources and check the name.',
+  },
+  'SYNC-1102': {
+    disposition: 'reject',
+    scope: 'api',
+    title: 'The request does not follow the schema',
+    remedy: 'See /v1/openapi.json for this operation.',
+  },
+  'SYNC-1103': {
+    disposition: 'reject',
+    scope: 'api',
+    title: 'The resource has changed meanwhile',
+    remedy: 'Read it again and repeat the change with its new ETag.',
+  },
+  'SYNC-1104': {
+    disposition: 'reject',
+    scope: 'api',
+    title: 'The action does not fit the state',
+    remedy: 'See the state with `syncline describe pipeline NAME`.',
+  },
+  'SYNC-1105': {
+    disposition: 'reject',
+    scope: 'api',
+    title: 'The resource is in use',
+    remedy: 'Delete what uses it first.',
+  },
+  'SYNC-1106': {
+    disposition: 'retry',
+    scope: 'api',
+    title: 'Temporal cannot be reached',
+    remedy: 'Start Temporal, or check its address; running streams go on meanwhile.',
+  },
+  'SYNC-1107': {
+    disposition: 'retry',
+    scope: 'api',
+    title: 'The API cannot be reached',
+    remedy: 'Start `syncline server`, or check --server.',
+  },
+  // source
+  'SYNC-2101': {
+    disposition: 'retry',
+    scope: 'source',
+    title: 'Connection to the source lost',
+    remedy: 'Nothing to do if the source comes back.',
+  },
+  'SYNC-2102': {
+    disposition: 'block',
+    scope: 'source',
+    title: 'The source refuses the login',
+    remedy: 'Check user, password and host of the endpoint, then resume.',
+  },
+  'SYNC-2103': {
+    disposition: 'block',
+    scope: 'source',
+    title: 'A privilege is missing at the source',
+    remedy: 'Grant it as shown, then resume.',
+  },
+  'SYNC-2104': {
+    disposition: 'retry',
+    scope: 'source',
+    title: 'The source is busy',
+    remedy: 'Nothing to do if it passes; otherwise look for long transactions and locks.',
+  },
+  'SYNC-2105': {
+    disposition: 'retry',
+    scope: 'source',
+    title: 'Another reader with the same server id took the connection',
+    remedy: 'Give each reader its own server id.',
+  },
+  'SYNC-2201': {
+    disposition: 'block',
+    scope: 'source',
+    title: 'The source is not set up for row-based change capture',
+    remedy: 'Change the server variables as shown, then resume.',
+  },
+  'SYNC-2202': {
+    disposition: 'block',
+    scope: 'source',
+    title: 'A table has no primary key',
+    remedy: 'Add a primary key, or exclude the table.',
+  },
+  'SYNC-2203': {
+    disposition: 'block',
+    scope: 'source',
+    title: 'A type cannot be carried exactly',
+    remedy: 'Exclude the column, or change its type.',
+  },
+  'SYNC-2204': {
+    disposition: 'block',
+    scope: 'source',
+    title: 'The log position was purged',
+    remedy: 'Restore the binlog files and resume, or delete the pipeline and load again.',
+  },
+  'SYNC-2205': {
+    disposition: 'block',
+    scope: 'source',
+    title: 'A statement was logged instead of its rows',
+    remedy:
+      'Set binlog_format=ROW for every session; apply the statement at the target, then resume to go on after it.',
+  },
+  'SYNC-2206': {
+    disposition: 'block',
+    scope: 'source',
+    title: 'The log holds an event that is not understood',
+    remedy: 'Report the event type shown; the pipeline stands before it.',
+  },
+  'SYNC-2207': {
+    disposition: 'retry',
+    scope: 'source',
+    title: 'A log event fails its checksum',
+    remedy: 'Nothing to do if it passes; otherwise check the disk and the network of the source.',
+  },
+  'SYNC-2208': {
+    disposition: 'block',
+    scope: 'source',
+    title: 'A row event does not carry full rows',
+    remedy:
+      "Set binlog_row_image=FULL, binlog_row_metadata=FULL and binlog_row_value_options='' for every session, load the table again.",
+  },
+  'SYNC-2209': {
+    disposition: 'block',
+    scope: 'source',
+    title: 'No table matches',
+    remedy: 'Check the patterns under spec.tables, and the privileges of the source user.',
+  },
+  'SYNC-2301': {
+    disposition: 'block',
+    scope: 'source',
+    title: 'A definition changed at the source',
+    remedy: 'Make the same change at the target, then resume.',
+  },
+  'SYNC-2302': {
+    disposition: 'block',
+    scope: 'source',
+    title: 'A statement at the source removed rows without logging them',
+    remedy: 'Do the same at the target, then resume to go on after it.',
+  },
+  // target
+  'SYNC-3101': {
+    disposition: 'retry',
+    scope: 'target',
+    title: 'Connection to the target lost',
+    remedy: 'Nothing to do if the target comes back.',
+  },
+  'SYNC-3102': {
+    disposition: 'block',
+    scope: 'target',
+    title: 'The target refuses the login',
+    remedy: 'Check user, password and host of the endpoint, then resume.',
+  },
+  'SYNC-3103': {
+    disposition: 'block',
+    scope: 'target',
+    title: 'A privilege is missing at the target',
+    remedy: 'Grant it as shown, then resume.',
+  },
+  'SYNC-3104': {
+    disposition: 'retry',
+    scope: 'target',
+    title: 'The target is busy',
+    remedy: 'Nothing to do if it passes; otherwise look for long transactions and locks.',
+  },
+  'SYNC-3105': {
+    disposition: 'block',
+    scope: 'target',
+    title: 'The target has no room left',
+    remedy: 'Make room on the disk of the target, then resume.',
+  },
+  'SYNC-3106': {
+    disposition: 'block',
+    scope: 'target',
+    title: 'The target is read-only',
+    remedy: 'Check that this is the right server; set super_read_only=OFF, then resume.',
+  },
+  'SYNC-3201': {
+    disposition: 'block',
+    scope: 'target',
+    title: 'A target table is missing',
+    remedy: 'Create it, or set spec.onMissingTable: create.',
+  },
+  'SYNC-3202': {
+    disposition: 'block',
+    scope: 'target',
+    title: 'A target column is missing',
+    remedy: 'Add the column at the target, or exclude it.',
+  },
+  'SYNC-3203': {
+    disposition: 'block',
+    scope: 'target',
+    title: 'A target column cannot hold the values',
+    remedy: 'Widen the column at the target, or exclude it.',
+  },
+  'SYNC-3204': {
+    disposition: 'block',
+    scope: 'target',
+    title: 'The target table has rows already',
+    remedy: 'Empty it, or set spec.onExistingRows: empty or keep.',
+  },
+  'SYNC-3205': {
+    disposition: 'block',
+    scope: 'target',
+    title: 'The keys of source and target differ',
+    remedy: 'Give the target table the same primary key.',
+  },
+  'SYNC-3206': {
+    disposition: 'block',
+    scope: 'target',
+    title: 'The target table has a trigger',
+    remedy: 'Drop the trigger at the target: it would run again for each row.',
+  },
+  'SYNC-3207': {
+    disposition: 'block',
+    scope: 'target',
+    title: 'The target table cannot take part in transactions',
+    remedy: 'Use ENGINE=InnoDB.',
+  },
+  'SYNC-3301': {
+    disposition: 'block',
+    scope: 'target',
+    title: 'A unique value belongs to another row at the target',
+    remedy: 'Somebody else wrote to the target: remove that row, then resume.',
+  },
+  'SYNC-3302': {
+    disposition: 'block',
+    scope: 'target',
+    title: 'The target refuses a value',
+    remedy: 'Change the target column as shown, then resume.',
+  },
+  'SYNC-3303': {
+    disposition: 'block',
+    scope: 'target',
+    title: 'A row is larger than the target accepts',
+    remedy: 'Raise max_allowed_packet at the target, then resume.',
+  },
+  // ownership and runtime
+  'SYNC-4001': {
+    disposition: 'retry',
+    scope: 'runtime',
+    title: 'The engine died',
+    remedy: 'Nothing to do: it was started again. If it repeats, see its last log lines.',
+  },
+  'SYNC-4002': {
+    disposition: 'fenced',
+    scope: 'runtime',
+    title: 'A newer owner runs this pipeline',
+    remedy: 'Nothing to do.',
+  },
+  'SYNC-4003': {
+    disposition: 'block',
+    scope: 'runtime',
+    title: 'The pre-checks found errors',
+    remedy: 'Mend each finding, then resume.',
+  },
+  'SYNC-4004': {
+    disposition: 'block',
+    scope: 'runtime',
+    title: 'The stored pipeline cannot be read',
+    remedy: 'Check that the worker uses the store of the API server, then resume.',
+  },
+  // ourselves
+  'SYNC-9001': {
+    disposition: 'bug',
+    scope: 'runtime',
+    title: 'An invariant was violated',
+    remedy: 'The pipeline stands still, nothing was skipped. Report the details shown.',
+  },
+} as const satisfies Record<`SYNC-${number}`, ErrorSpec>
+
+export type ErrorCode = keyof typeof catalogue
+
+/** An error with a code of the catalogue. `message` says what is wrong and where; the remedy may be made more precise than the catalogue's. */
+export class SyncError extends Error {
+  override readonly name = 'SyncError'
+  readonly code: ErrorCode
+  readonly remedy: string
+  readonly details: Readonly<Record<string, unknown>>
+
+  constructor(
+    code: ErrorCode,
+    message: string,
+    options: { remedy?: string; details?: Readonly<Record<string, unknown>>; cause?: unknown } = {},
+  ) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause })
+    this.code = code
+    this.remedy = options.remedy ?? catalogue[code].remedy
+    this.details = options.details ?? {}
+  }
+
+  get disposition(): Disposition {
+    return catalogue[this.code].disposition
+  }
+}
+
+/** Anything thrown, as a SyncError: what is not one already is a bug of ours. */
+export const asSyncError = (error: unknown): SyncError =>
+  error instanceof SyncError
+    ? error
+    : new SyncError('SYNC-9001', error instanceof Error ? error.message : String(error), { cause: error })

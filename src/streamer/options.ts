@@ -1,0 +1,38 @@
+/**
+ * What the engine is told to do, in plain values: the streamer knows neither files nor Temporal.
+ */
+import type { TableId } from '../core/schema.ts'
+
+export interface TableRule {
+  /** `schema.table` with `*` for any run of characters in either part. */
+  readonly match: string
+  readonly exclude: readonly string[]
+  /** Names at the target; `{schema}` and `{table}` stand for the source's. */
+  readonly toSchema: string
+  readonly toTable: string
+  readonly includeColumns: readonly string[] | null
+  readonly excludeColumns: readonly string[]
+  readonly renameColumns: Readonly<Record<string, string>>
+  /** A row filter in the language of core/filter.ts. */
+  readonly where: string | null
+}
+
+export interface EngineOptions {
+  readonly pipeline: string
+  /** Site name of the source: the origin written into mark rows. */
+  readonly origin: string
+  /** The first rule that matches a table holds. */
+  readonly rules: readonly TableRule[]
+  readonly lanes: number
+  readonly batch: { readonly maxRows: number; readonly maxBytes: number; readonly maxDelayMs: number }
+  /** At most this many rows go in one small (single transaction) batch. */
+  readonly smallBatchRows: number
+  readonly load: { readonly enabled: boolean; readonly chunkRows: number; readonly chunksInFlight: number }
+}
+
+/** One table of a running pipeline. */
+export interface TableMapping {
+  readonly source: TableId
+  readonly target: TableId
+  readonly rule: TableRule
+}
