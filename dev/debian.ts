@@ -1,0 +1,108 @@
+/*
+ * Unpacks Debian packages of the unstable suite, with all that they depend on, into a folder beside the system:
+ * nothing is installed, nothing of the system's apt state is read or changed, and no root is needed.
+ * The mirror is the one that the system's own apt sources name. Assumes apt, dpkg and Debian's archive keyring.
+ * A crash leaves a half filled folder, which the caller throws away.
+ */
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Say } from './cache.ts'
+import { runCommand } from './proc.ts'
+
+const keyring = '/usr/share/keyrings/debian-archive-keyring.gpg'
+
+/** Unpacks `packages` into `root` and returns the version of each fetched package by its name. */
+export async function unpackUnstable(
+  root: string,
+  packages: readonly string[],
+  say: Say,
+): Promise<Map<string, string>> {
+  const state = join(root, '.apt')
+  const archives = join(state, 'cache', 'archives')
+  await mkdir(join(state, 'lists', 'partial'), { recursive: true })
+  await mkdir(join(archives, 'partial'), { recursive: true })
+  await writeFile(join(state, 'status'), '')
+  await writeFile(
+    join(state, 'sources.list'),
+    `deb [signed-by=${keyring}] ${await debianMirror()} sid main\n`,
+  )
+  const config = join(state, 'apt.conf')
+  await writeFile(config, aptConfig(state))
+  const env = { ...process.env, APT_CONFIG: config, LC_ALL: 'C' }
+  say('Fetching the package list of Debian unstable ...')
+  await runCommand('apt-get', ['update', '--error-on=any'], { env })
+  say(`Fetching ${packages.join(', ')} and what they need (about 65 MB) ...`)
+  await runCommand('apt-get', ['install', '-y', '--download-only', ...packages], { env })
+  const versions = new Map<string, string>()
+  for (const file of await readdir(archives)) {
+    if (!file.endsWith('.deb')) continue
+    const [name = '', version = ''] = file.split('_')
+    versions.set(name, decodeURIComponent(version))
+    await runCommand('dpkg', ['-x', join(archives, file), root])
+  }
+  await rm(state, { recursive: true, force: true })
+  return versions
+}
+
+function aptConfig(state: string): string {
+  return [
+    `Dir::State "${state}";`,
+    `Dir::State::Lists "${state}/lists";`,
+    `Dir::State::status "${state}/status";`,
+    `Dir::Cache "${state}/cache";`,
+    `Dir::Log "${state}";`,
+    `Dir::Etc::SourceList "${state}/sources.list";`,
+    'Dir::Etc::SourceParts "/dev/null";',
+    'APT::Install-Recommends "0";',
+    'APT::Sandbox::User "root";',
+    'Acquire::Languages "none";',
+    'Acquire::Retries "3";',
+    '',
+  ].join('\n')
+}
+
+/** The URI under which this system gets Debian's main archive, from its one-line and deb822 sources. */
+export async function debianMirror(aptFolder = '/etc/apt'): Promise<string> {
+  const osRelease = await readFile('/etc/os-release', 'utf8').catch(() => '')
+  const codename = /^VERSION_CODENAME="?([a-z]+)/m.exec(osRelease)?.[1] ?? 'sid'
+  const parts = join(aptFolder, 'sources.list.d')
+  const files = [join(aptFolder, 'sources.list')]
+  for (const name of await readdir(parts).catch(() => [])) files.push(join(parts, name))
+  const uris: string[] = []
+  for (const file of files.sort()) {
+    const text = await readFile(file, 'utf8').catch(() => '')
+    if (file.endsWith('.sources')) uris.push(...urisOfStanzas(text, codename))
+    else if (file.endsWith('.list')) uris.push(...urisOfLines(text, codename))
+  }
+  // Other archives may use the same suite names; Debian's own ends in /debian on every mirror layout but a few.
+  const mirror = uris.find((uri) => /\/debian\/?$/.test(uri)) ?? uris[0]
+  if (mirror === undefined) {
+    throw new Error(
+      "MySQL comes from Debian's packages here, and this system's apt sources name no Debian archive. " +
+        'Use Debian 12 or newer, or start the servers with docker compose.',
+    )
+  }
+  return mirror
+}
+
+function urisOfLines(text: string, codename: string): string[] {
+  return text.split('\n').flatMap((line) => {
+    const match = /^\s*deb\s+(?:\[[^\]]*\]\s+)?(\S+)\s+(\S+)\s+(.*)$/.exec(line)
+    if (match === null) return []
+    const [, uri = '', suite, components = ''] = match
+    return suite === codename && components.split(/\s+/).includes('main') ? [uri] : []
+  })
+}
+
+function urisOfStanzas(text: string, codename: string): string[] {
+  const withoutComments = text.replaceAll(/^#.*\n?/gm, '')
+  return withoutComments.split(/\n\s*\n/).flatMap((stanza) => {
+    const field = (name: string): string[] => {
+      const match = new RegExp(`^${name}:\\s*(.*(?:\\n[ \\t]+.*)*)`, 'im').exec(stanza)
+      return match?.[1]?.trim().split(/\s+/) ?? []
+    }
+    if (field('Enabled')[0] === 'no' || !field('Types').includes('deb')) return []
+    if (!field('Suites').includes(codename) || !field('Components').includes('main')) return []
+    return field('URIs').slice(0, 1)
+  })
+}
