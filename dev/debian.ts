@@ -62,17 +62,19 @@ function aptConfig(state: string): string {
 }
 
 /** The URI under which this system gets Debian's main archive, from its one-line and deb822 sources. */
-export async function debianMirror(aptFolder = '/etc/apt'): Promise<string> {
-  const osRelease = await readFile('/etc/os-release', 'utf8').catch(() => '')
-  const codename = /^VERSION_CODENAME="?([a-z]+)/m.exec(osRelease)?.[1] ?? 'sid'
+export async function debianMirror(
+  aptFolder = '/etc/apt',
+  codename: string | undefined = undefined,
+): Promise<string> {
+  const suite = codename ?? (await systemCodename())
   const parts = join(aptFolder, 'sources.list.d')
   const files = [join(aptFolder, 'sources.list')]
   for (const name of await readdir(parts).catch(() => [])) files.push(join(parts, name))
   const uris: string[] = []
   for (const file of files.sort()) {
     const text = await readFile(file, 'utf8').catch(() => '')
-    if (file.endsWith('.sources')) uris.push(...urisOfStanzas(text, codename))
-    else if (file.endsWith('.list')) uris.push(...urisOfLines(text, codename))
+    if (file.endsWith('.sources')) uris.push(...urisOfStanzas(text, suite))
+    else if (file.endsWith('.list')) uris.push(...urisOfLines(text, suite))
   }
   // Other archives may use the same suite names; Debian's own ends in /debian on every mirror layout but a few.
   const mirror = uris.find((uri) => /\/debian\/?$/.test(uri)) ?? uris[0]
@@ -83,6 +85,11 @@ export async function debianMirror(aptFolder = '/etc/apt'): Promise<string> {
     )
   }
   return mirror
+}
+
+async function systemCodename(): Promise<string> {
+  const osRelease = await readFile('/etc/os-release', 'utf8').catch(() => '')
+  return /^VERSION_CODENAME="?([a-z]+)/m.exec(osRelease)?.[1] ?? 'sid'
 }
 
 function urisOfLines(text: string, codename: string): string[] {

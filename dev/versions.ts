@@ -45,5 +45,14 @@ export const mysqlThrowawayFlags: readonly string[] = [
   '--sync-binlog=0',
 ]
 
-/** Ports inside the containers and, for Docker users, on the host. Without Docker every port is a free one. */
-export const composePorts = { source: 3316, target: 3317, temporal: 7233, temporalUi: 8233 } as const
+/** The server ids of the two sites that demo, docker-compose.yml and `npm run dev:servers` start. */
+export const siteServerIds = { source: 1, target: 2 } as const
+
+/** Ports on the host for Docker users. Without Docker every port is a free one. */
+export const composePorts = {
+  source: 3316,
+  target: 3317,
+  temporal: 7233,
+  temporalUi: 8233,
+  api: 8080,
+} as const

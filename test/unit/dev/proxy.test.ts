@@ -151,8 +151,8 @@ test('freeze holds every byte and resume delivers them', async () => {
   await sleep(100)
   expect(answer.text()).toBe('a')
   proxy.resume()
-  // The two directions are independent, so only the letters are certain.
-  expect([...(await answer.until(9))].sort().join('')).toBe([...'a', ...'held', ...'down'].sort().join(''))
+  // The two directions are independent of each other.
+  expect(['adownheld', 'ahelddown']).toContain(await answer.until(9))
 })
 
 test('blackholed connections are accepted and silent; the server never hears of them', async () => {
