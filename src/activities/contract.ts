@@ -3,20 +3,9 @@
  * Activity names are the keys of these interfaces; they and the shapes are frozen once released: histories hold them.
  */
 
-/** A failure as it crosses the boundary: a code of the catalogue, what is wrong, and what to do. */
-export interface Blocked {
-  readonly code: string
-  readonly message: string
-  readonly remedy: string
-  /** The log entry that a person is asked to deal with by hand; acknowledged by `resume`. */
-  readonly at: string | null
-  readonly findings: readonly {
-    code: string
-    severity: 'error' | 'warning'
-    message: string
-    remedy: string
-  }[]
-}
+import type { Blocked } from '../core/pipeline-control.ts'
+
+export type { Blocked }
 
 export interface PipelineRef {
   readonly pipeline: string

@@ -1,0 +1,98 @@
+/**
+ * The words in which a pipeline's workflow is started, asked and told what to do: names, arguments and answers, without Temporal.
+ *
+ * The API and the command line speak to the workflow by these names; the workflow (src/workflows) answers by them. Workflow types,
+ * update and query names and the shapes are frozen once released: histories and clients hold them. Extend by optional fields alone.
+ */
+
+export const pipelineWorkflowType = 'pipeline'
+
+/** One workflow per pipeline: the id makes a second one impossible while the first is open. */
+export const pipelineWorkflowId = (pipeline: string): string => `pipeline/${pipeline}`
+
+/** Task queues by role. The prefix keeps installations (and tests) apart that share a namespace. */
+export const taskQueues = (prefix = ''): { readonly control: string; readonly stream: string } => ({
+  control: `${prefix}syncline-control`,
+  stream: `${prefix}syncline-stream`,
+})
+
+export const updateNames = { pause: 'pause', resume: 'resume', stop: 'stop', respec: 'respec' } as const
+export const statusQueryName = 'status'
+
+/** Search attributes that the workflow keeps current; both are keywords. */
+export const searchAttributeNames = { phase: 'SyncPhase', pipeline: 'SyncPipeline' } as const
+
+/** A finding of the pre-checks, as it is shown. */
+export interface BlockedFinding {
+  readonly code: string
+  readonly severity: 'error' | 'warning'
+  readonly message: string
+  readonly remedy: string
+}
+
+/** Why a pipeline stands still: a code of the catalogue, what is wrong, and what to do. */
+export interface Blocked {
+  readonly code: string
+  readonly message: string
+  readonly remedy: string
+  /** The log entry that a person is asked to deal with by hand; acknowledged by `resume`. */
+  readonly at: string | null
+  readonly findings: readonly BlockedFinding[]
+}
+
+/**
+ * created -> checking -> loading -> catching-up -> streaming; from each of them draining -> paused or stopped, and blocked -> checking.
+ */
+export type PipelineState =
+  | 'created'
+  | 'checking'
+  | 'loading'
+  | 'catching-up'
+  | 'streaming'
+  | 'draining'
+  | 'paused'
+  | 'blocked'
+  | 'stopped'
+
+/** What the workflow is started with. */
+export interface PipelineInput {
+  readonly pipeline: string
+  /** Generation of the stored spec to run. */
+  readonly specGeneration: number
+  /** Who applied it; goes into the audit log. */
+  readonly actor: string
+  /** As given to the workers. */
+  readonly taskQueuePrefix?: string
+  /** State changes after which the run continues as new. For tests; the default keeps a run's history small. */
+  readonly changesPerRun?: number
+}
+
+export interface ActorArgs {
+  /** Who asks, as authenticated by the API. */
+  readonly actor: string
+}
+
+export interface RespecArgs extends ActorArgs {
+  /** Greater than the one that runs. */
+  readonly specGeneration: number
+}
+
+/** The answer of the query `status` and of every update. */
+export interface PipelineStatus {
+  readonly pipeline: string
+  readonly state: PipelineState
+  /** When `state` was entered; milliseconds since 1970. */
+  readonly sinceMs: number
+  /** What is asked for: while it differs from `state` the workflow is on its way there. */
+  readonly wanted: 'run' | 'pause' | 'stop'
+  readonly specGeneration: number
+  /** The fence generation in use; 0 while none is claimed. */
+  readonly generation: number
+  /** Set exactly while `state` is blocked. */
+  readonly blocked: Blocked | null
+  /** Ids of log entries that people have dealt with by hand, oldest first. */
+  readonly acknowledged: readonly string[]
+  /** Who made the last change, and what it was. */
+  readonly actor: string
+  readonly detail: string
+}
