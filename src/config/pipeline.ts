@@ -1,0 +1,119 @@
+/**
+ * `kind: Pipeline`: what is kept in step, from where to where.
+ *
+ * This file says what each field may be; what fields may not say together is in combinations.ts. Defaults are filled in when a document
+ * is read, so a stored pipeline keeps its meaning when a later version has other defaults.
+ */
+import { z } from 'zod'
+import { apiVersion, metadata, resourceName } from './metadata.ts'
+import { duration, size } from './quantity.ts'
+
+const tablePattern = z.string().regex(/^[^.\s][^.]*\.[^.]+$/, {
+  error: 'expected schema.table, where * stands for any run of characters',
+})
+const identifier = z.string().min(1).max(64)
+
+const columns = z
+  .strictObject({
+    include: z
+      .array(identifier)
+      .min(1)
+      .optional()
+      .meta({ description: 'Only these columns (the primary key must be among them).' }),
+    exclude: z.array(identifier).min(1).optional().meta({ description: 'All but these columns.' }),
+    rename: z
+      .record(identifier, identifier)
+      .default({})
+      .meta({ description: 'Names at the target, by name at the source.' }),
+  })
+  .meta({ description: 'Which columns are carried, and under which names.' })
+
+const tableRule = z
+  .strictObject({
+    match: tablePattern.meta({
+      description:
+        'Source tables as schema.table; * stands for any run of characters. The first rule that matches a table holds.',
+    }),
+    exclude: z.array(tablePattern).default([]).meta({ description: 'Tables that this rule leaves out.' }),
+    to: z
+      .strictObject({
+        schema: identifier
+          .default('{schema}')
+          .meta({ description: 'Schema at the target; {schema} stands for the source’s.' }),
+        table: identifier
+          .default('{table}')
+          .meta({ description: 'Table at the target; {table} stands for the source’s.' }),
+      })
+      .prefault({})
+      .meta({ description: 'Names at the target; default: the same names.' }),
+    columns: columns.prefault({}),
+    where: z
+      .string()
+      .min(1)
+      .optional()
+      .meta({ description: 'Row filter: comparisons of columns with literals, IN, IS NULL, AND, OR, NOT.' }),
+  })
+  .meta({ description: 'One rule: which tables, and how they appear at the target.' })
+
+const load = z
+  .strictObject({
+    mode: z.enum(['once', 'none']).default('once').meta({
+      description:
+        'once: copy the rows that are there, then stream; none: only stream what changes from the start on.',
+    }),
+    chunkRows: z.int().min(100).max(1_000_000).default(20_000).meta({ description: 'Rows read at a time.' }),
+    chunksInFlight: z.int().min(1).max(64).default(4).meta({ description: 'Chunks read at once.' }),
+  })
+  .meta({ description: 'The first copy.' })
+
+const stream = z
+  .strictObject({
+    lanes: z.int().min(1).max(64).default(4).meta({ description: 'Connections that write in parallel.' }),
+    batch: z
+      .strictObject({
+        maxRows: z
+          .int()
+          .min(1)
+          .max(1_000_000)
+          .default(20_000)
+          .meta({ description: 'Most row changes in a batch.' }),
+        maxBytes: size('64KiB', '256MiB').default('8MiB').meta({ description: 'Most bytes in a batch.' }),
+        maxDelay: duration('0ms', '60s')
+          .default('20ms')
+          .meta({ description: 'Longest wait for a batch to fill.' }),
+      })
+      .prefault({})
+      .meta({ description: 'When a batch is closed: whichever comes first.' }),
+  })
+  .meta({ description: 'How changes are written.' })
+
+export const pipelineSpec = z
+  .strictObject({
+    source: resourceName.meta({ description: 'Name of the endpoint that is read.' }),
+    target: resourceName.meta({ description: 'Name of the endpoint that is written.' }),
+    tables: z.array(tableRule).min(1).max(10_000).meta({ description: 'What is carried.' }),
+    onMissingTable: z.enum(['refuse', 'create']).default('refuse').meta({
+      description:
+        'A table that the target lacks: refuse to start, or create it from the source’s definition.',
+    }),
+    onExistingRows: z.enum(['refuse', 'empty', 'keep']).default('refuse').meta({
+      description:
+        'A target table that has rows before the load: refuse to start, empty it, or keep and overwrite them.',
+    }),
+    load: load.prefault({}),
+    stream: stream.prefault({}),
+  })
+  .meta({ description: 'What is kept in step, from where to where.' })
+
+export const pipeline = z
+  .strictObject({
+    apiVersion,
+    kind: z.literal('Pipeline').meta({ description: 'Keeps tables of one endpoint in step with another.' }),
+    metadata,
+    spec: pipelineSpec,
+  })
+  .meta({ title: 'Pipeline', description: 'Keeps tables of one endpoint in step with another.' })
+
+export type PipelineSpec = z.output<typeof pipelineSpec>
+export type TableRuleSpec = PipelineSpec['tables'][number]
+export type Pipeline = z.output<typeof pipeline>
