@@ -6,6 +6,7 @@
  */
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Say } from './cache.ts'
 import { runCommand } from './proc.ts'
 
@@ -29,10 +30,20 @@ export async function unpackUnstable(
   const config = join(state, 'apt.conf')
   await writeFile(config, aptConfig(state))
   const env = { ...process.env, APT_CONFIG: config, LC_ALL: 'C' }
-  say('Fetching the package list of Debian unstable ...')
-  await runCommand('apt-get', ['update', '--error-on=any'], { env })
-  say(`Fetching ${packages.join(', ')} and what they need (about 65 MB) ...`)
-  await runCommand('apt-get', ['install', '-y', '--download-only', ...packages], { env })
+  // A mirror that is just being updated serves lists and packages that do not belong together: try again.
+  for (let attempt = 1; ; attempt++) {
+    try {
+      say('Fetching the package list of Debian unstable ...')
+      await runCommand('apt-get', ['update', '--error-on=any'], { env })
+      say(`Fetching ${packages.join(', ')} and what they need (about 65 MB) ...`)
+      await runCommand('apt-get', ['install', '-y', '--download-only', ...packages], { env })
+      break
+    } catch (error) {
+      if (attempt === 3) throw error
+      say(`That failed and is tried again in 10 s: ${error instanceof Error ? error.message : error}`)
+      await sleep(10_000)
+    }
+  }
   const versions = new Map<string, string>()
   for (const file of await readdir(archives)) {
     if (!file.endsWith('.deb')) continue
@@ -62,10 +73,7 @@ function aptConfig(state: string): string {
 }
 
 /** The URI under which this system gets Debian's main archive, from its one-line and deb822 sources. */
-export async function debianMirror(
-  aptFolder = '/etc/apt',
-  codename: string | undefined = undefined,
-): Promise<string> {
+export async function debianMirror(aptFolder = '/etc/apt', codename?: string): Promise<string> {
   const suite = codename ?? (await systemCodename())
   const parts = join(aptFolder, 'sources.list.d')
   const files = [join(aptFolder, 'sources.list')]

@@ -16,11 +16,10 @@ export async function runMysqlTool(
 ): Promise<string> {
   const program = mysqlProgram(await ensureMysql(), tool)
   const { server, ...commandOptions } = options
-  return runCommand(
-    program.command,
-    [...program.args, '--no-defaults', ...connection(server), ...args],
-    commandOptions,
-  )
+  return runCommand(program.command, [...program.args, '--no-defaults', ...connection(server), ...args], {
+    name: tool,
+    ...commandOptions,
+  })
 }
 
 /** The same, still running, for tools that follow a server or whose output is too large to hold. */

@@ -193,7 +193,10 @@ export async function emptyData(
         '--innodb-redo-log-capacity=8M',
         ...initArgs,
       ]
-      await runCommand(program.command, [...program.args, ...args], { timeoutMs: 180_000 })
+      await runCommand(program.command, [...program.args, ...args], {
+        name: 'mysqld --initialize',
+        timeoutMs: 180_000,
+      })
       await rm(join(data, 'auto.cnf'))
       return version
     },

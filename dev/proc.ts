@@ -124,6 +124,8 @@ export async function startProcess(options: ProcessOptions): Promise<RunningProc
 }
 
 export type CommandOptions = {
+  /** For messages, where the command's own path says little. */
+  readonly name?: string
   readonly cwd?: string
   readonly env?: NodeJS.ProcessEnv
   readonly input?: string | Buffer
@@ -187,7 +189,7 @@ export function streamCommand(
     child.once('error', (error) => reject(new Error(`cannot run ${command}: ${error.message}`)))
     child.once('close', (code) => {
       if (code === 0) resolve()
-      else reject(new Error(`${command} ${args[0] ?? ''} failed with ${code}\n${last.trimEnd()}`))
+      else reject(new Error(`${options.name ?? command} failed with ${code}\n${last.trimEnd()}`))
     })
   })
 }

@@ -174,8 +174,10 @@ type Ports = { readonly grpc: number; readonly http: number; readonly metrics: n
 /** True once a search by every custom attribute works: the last thing that a fresh server sets up. */
 async function answers(binary: string, address: string, attributes: readonly string[]): Promise<boolean> {
   const query = attributes.map((name) => `${name} IS NULL`).join(' AND ')
-  const args = ['workflow', 'list', '--address', address, '--limit', '1', '--command-timeout', '5s']
+  const args = ['workflow', 'list', '--address', address, '--namespace', temporalNamespace, '--limit', '1']
+  // The person's own settings of the command line may name another server.
+  args.push('--disable-config-env', '--disable-config-file', '--command-timeout', '5s')
   if (query !== '') args.push('--query', query)
-  await runCommand(binary, args, { timeoutMs: 10_000 })
+  await runCommand(binary, args, { name: 'temporal workflow list', timeoutMs: 10_000 })
   return true
 }
