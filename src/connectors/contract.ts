@@ -24,6 +24,8 @@ export interface Finding {
 // ------------------------------------------------------------------------------------------------------------- source
 
 export interface Source {
+  /** Names of all schemas that the user can see. */
+  schemas(): Promise<readonly string[]>
   /** Tables in the named schemas (base tables only), with their shapes as of now. */
   tables(schemas: readonly string[]): Promise<readonly TableShape[]>
   /** A position such that everything committed at or before it is visible to a read that starts now. */
@@ -31,11 +33,16 @@ export interface Source {
   /** Is everything after `from` still in the log? Throws SYNC-2204 when it was purged. */
   assertRetained(from: Position): Promise<void>
   /** Follows the log from `from` on. Errors surface from the iterator. */
-  follow(from: Position): ChangeStream
+  follow(from: Position, options: FollowOptions): ChangeStream
   /** Keeps the position while events are consumed. */
   tracker(from: Position): PositionTracker
   readonly snapshot: SnapshotReader
   close(): Promise<void>
+}
+
+export interface FollowOptions {
+  /** Transactions whose logged statements a person has dealt with by hand: not an error again (SYNC-2205). */
+  readonly acknowledged: readonly string[]
 }
 
 /** Pull means backpressure: nothing more than a bounded number of bytes is read ahead of the consumer. */
@@ -75,9 +82,10 @@ export interface SnapshotReader {
   ): Promise<readonly Value[] | null>
   /**
    * Reads a chunk by the rule of the data path: waits until everything in `passed` (what the stream's consumer has already passed)
-   * is visible, takes `low`, selects, takes `high`.
+   * is visible, takes `low`, selects, takes `high`. Stops after the row with which `maxBytes` is passed (rows of any size, bounded
+   * memory): then `complete` is false and the chunk ends at its last row.
    */
-  read(chunk: Chunk, passed: Position, where: string | null): Promise<ChunkRows>
+  read(chunk: Chunk, passed: Position, where: string | null, maxBytes: number): Promise<ChunkRows>
   /** Rows in the table by the server's statistics; for progress bars only. */
   estimateRows(table: TableId): Promise<number>
 }
@@ -90,6 +98,8 @@ export interface ChunkRows {
   /** Everything visible in the rows is at or before this. */
   readonly high: LogCoordinate
   readonly bytes: number
+  /** False: cut short by `maxBytes`; the chunk reaches only to the key of the last row. */
+  readonly complete: boolean
 }
 
 // ------------------------------------------------------------------------------------------------------------- target

@@ -1,14 +1,23 @@
 /**
- * The engine of one pipeline: source log and chunks in, target batches out (docs: DATA-PATH).
+ * The engine of one pipeline: source log and chunks in, target batches out (docs: DATA-PATH). Knows no Temporal.
+ *
+ * Runs one session after another until it is drained, fenced or blocked. A lost connection, a busy server, a restarted source are
+ * retried here without end and without anybody's help; each session takes over with an epoch of its own, because a lost connection may have
+ * left a statement at the target that has not run yet.
  */
 import type { Source, Target } from '../connectors/contract.ts'
+import { asSyncError, type SyncError } from '../core/errors.ts'
 import type { EngineOptions } from './options.ts'
+import { runSession, type SessionEnd } from './session.ts'
 import type { EngineOutcome, EngineStatus } from './status.ts'
+import { createStatusBoard } from './status-board.ts'
 
 export interface EngineDeps {
   /** Opens are repeated after a lost connection; each gives a fresh session. */
   readonly openSource: () => Promise<Source>
   readonly openTarget: () => Promise<Target>
+  /** After a definition change: does the target fit, and may missing tables be created? Throws a SyncError of disposition `block` if not. */
+  readonly recheck: () => Promise<void>
 }
 
 export interface Engine {
@@ -17,17 +26,121 @@ export interface Engine {
   /** Finish the batch in hand, store the position, end with `drained`. */
   drain(): void
   status(): EngineStatus
-  /** Milliseconds (performance.now clock) when the loop last moved or was known to be waiting on purpose. */
+  /** When the engine last gave a sign of life, by the clock of performance.now(). Waiting for a retry counts as life. */
   aliveAtMs(): number
 }
 
+const firstBackoffMs = 100
+const maxBackoffMs = 5_000
+
 /**
- * @param epoch greater than every epoch used before for this pipeline
+ * @param epoch greater than every epoch used before for this pipeline; sessions count up from it (at most one in 100 ms on average,
+ *   so that an attempt that is scheduled later has a greater epoch still; core/epoch.ts)
  * @param acknowledged ids of schema changes or statements that a person has dealt with by hand
  */
-export declare function createEngine(
+export function createEngine(
   deps: EngineDeps,
   options: EngineOptions,
   epoch: bigint,
   acknowledged: readonly string[],
-): Engine
+): Engine {
+  const board = createStatusBoard()
+  const drain = new AbortController()
+  let sessions = 0n
+  let lastPosition: EngineStatus['position'] = null
+
+  async function session(): Promise<SessionEnd> {
+    const sessionEpoch = epoch + sessions++
+    board.epoch(sessionEpoch)
+    const [source, target] = await openBoth(deps)
+    try {
+      return await runSession({
+        source,
+        target,
+        options,
+        epoch: sessionEpoch,
+        acknowledged,
+        board,
+        drain: drain.signal,
+        recheck: deps.recheck,
+      })
+    } finally {
+      await Promise.all([source.close(), target.close()])
+    }
+  }
+
+  /** @returns the outcome that ends the engine, or null to try again */
+  function judge(error: SyncError): EngineOutcome | null {
+    switch (error.disposition) {
+      case 'retry':
+        return null
+      case 'fenced':
+        return { kind: 'fenced' }
+      case 'block':
+      case 'reject':
+      case 'bug':
+        return {
+          kind: 'blocked',
+          code: error.code,
+          message: error.message,
+          remedy: error.remedy,
+          at: typeof error.details['at'] === 'string' ? error.details['at'] : null,
+          findings: Array.isArray(error.details['findings']) ? error.details['findings'] : [],
+        }
+    }
+  }
+
+  return {
+    async run() {
+      let attempt = 0
+      for (;;) {
+        const batchesBefore = board.batches()
+        try {
+          const end = await session()
+          if (end.kind === 'drained') return end
+          attempt = 0
+        } catch (thrown) {
+          const error = asSyncError(thrown)
+          const outcome = judge(error)
+          lastPosition = board.status().position
+          if (outcome !== null) return outcome
+          if (drain.signal.aborted) return { kind: 'drained', position: lastPosition }
+          attempt = board.batches() > batchesBefore ? 1 : attempt + 1
+          board.retrying(error, attempt)
+          await pause(backoffMs(attempt), drain.signal)
+          if (drain.signal.aborted) return { kind: 'drained', position: lastPosition }
+        }
+      }
+    },
+    drain() {
+      drain.abort()
+    },
+    status: board.status,
+    aliveAtMs: () => (board.status().phase === 'retrying' ? performance.now() : board.aliveAtMs()),
+  }
+}
+
+async function openBoth(deps: EngineDeps): Promise<[Source, Target]> {
+  const [source, target] = await Promise.allSettled([deps.openSource(), deps.openTarget()])
+  if (source.status === 'fulfilled' && target.status === 'fulfilled') return [source.value, target.value]
+  if (source.status === 'fulfilled') await source.value.close()
+  if (target.status === 'fulfilled') await target.value.close()
+  throw source.status === 'rejected' ? source.reason : (target as PromiseRejectedResult).reason
+}
+
+/** Full jitter between half and the whole of a doubling delay. */
+const backoffMs = (attempt: number): number => {
+  const full = Math.min(maxBackoffMs, firstBackoffMs * 2 ** (attempt - 1))
+  return full / 2 + (Math.random() * full) / 2
+}
+
+const pause = (ms: number, signal: AbortSignal): Promise<void> =>
+  new Promise((resolve) => {
+    const done = (): void => {
+      clearTimeout(timer)
+      signal.removeEventListener('abort', done)
+      resolve()
+    }
+    const timer = setTimeout(done, ms)
+    signal.addEventListener('abort', done)
+  })

@@ -1,0 +1,101 @@
+/**
+ * Writes sealed batches, one after the other: a small one as one transaction, a large one as header, lanes and phases
+ * (DATA-PATH 3). A position is confirmed only after every lane has confirmed; after a crash `finish` completes exactly the batch that was begun.
+ */
+import type { BatchHeader, Sink, UnfinishedBatch } from '../connectors/contract.ts'
+import type { Merge, NetChanges } from '../core/merge.ts'
+import { type Destination, type LaneWork, planBatch, planDigest } from '../core/plan.ts'
+import type { SealedBatch } from './batcher.ts'
+
+export interface Applier {
+  /** Resolves when the batch is confirmed at the target. Never two at once. */
+  apply(batch: SealedBatch): Promise<void>
+  /** Finishes the batch that a predecessor left: only what its lanes have not confirmed. */
+  finish(unfinished: UnfinishedBatch, merge: Merge, commitTimeUs: number): Promise<void>
+  batch(): number
+}
+
+export function createApplier(
+  sink: Sink,
+  options: { readonly lanes: number; readonly smallBatchRows: number },
+  lastBatch: number,
+): Applier {
+  let number = lastBatch
+
+  async function runPhases(
+    header: BatchHeader,
+    work: readonly (readonly LaneWork[])[],
+    confirmed: readonly number[],
+  ): Promise<void> {
+    for (let phase = 1; phase <= header.phases; phase++) {
+      const lanes = work[phase - 1] as readonly LaneWork[]
+      const pending = lanes
+        .map((laneWork, i) => ({ lane: i + 1, laneWork }))
+        .filter(({ lane }) => (confirmed[lane - 1] ?? 0) < phase)
+      // All settle before anything is thrown: no lane may still be writing when the session is taken down.
+      const results = await Promise.allSettled(
+        pending.map(({ lane, laneWork }) => sink.applyLane(header, lane, phase, laneWork)),
+      )
+      for (const result of results) if (result.status === 'rejected') throw result.reason
+    }
+  }
+
+  async function writeLarge(
+    header: BatchHeader,
+    batch: SealedBatch,
+    work: readonly (readonly LaneWork[])[],
+  ): Promise<void> {
+    await sink.writeHeader(header)
+    await runPhases(header, work, [])
+    if (batch.load.length > 0) await sink.storeLoad(batch.load)
+  }
+
+  return {
+    async apply(batch) {
+      number++
+      const net = batch.merge.net()
+      const isSmall = batch.merge.rows <= options.smallBatchRows
+      const lanes = isSmall ? 1 : options.lanes
+      const plan = planBatch(net, lanes)
+      const header: BatchHeader = {
+        batch: number,
+        from: batch.from,
+        to: batch.to,
+        lanes,
+        phases: plan.phases,
+        planDigest: isSmall ? '' : planDigest(loggedDestinations(net), lanes),
+        sourceCommitTimeUs: batch.commitTimeUs,
+      }
+      if (isSmall) await sink.applySmall(header, plan, batch.load)
+      else await writeLarge(header, batch, plan.work)
+    },
+
+    async finish(unfinished, merge, commitTimeUs) {
+      const net = merge.net()
+      const plan = planBatch(net, unfinished.lanes)
+      const digest = planDigest(loggedDestinations(net), unfinished.lanes)
+      // A plan made under other rules (a changed mapping, a new index at the target) spreads rows over the lanes in another way. Then
+      // every lane runs again, under a number of its own so that no confirmation of the old plan counts for the new one: net
+      // effects of whole rows can be written twice, and end at `to` as well.
+      const samePlan = digest === unfinished.planDigest && plan.phases === unfinished.phases
+      number = samePlan ? unfinished.batch : unfinished.batch + 1
+      const header: BatchHeader = {
+        batch: number,
+        from: unfinished.from,
+        to: unfinished.to,
+        lanes: unfinished.lanes,
+        phases: plan.phases,
+        planDigest: digest,
+        sourceCommitTimeUs: commitTimeUs,
+      }
+      if (!samePlan) await sink.writeHeader(header)
+      await runPhases(header, plan.work, samePlan ? unfinished.confirmed : [])
+    },
+
+    batch: () => number,
+  }
+}
+
+/** Chunk rows are not part of a batch that is formed again, so they must not be part of its digest either. */
+const loggedDestinations = (net: NetChanges): readonly Destination[] =>
+  net.destinations.filter((table) => table.changes.size > 0).map((table) => table.destination)

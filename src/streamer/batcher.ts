@@ -1,0 +1,244 @@
+/**
+ * The batch that is open: takes the log's events in order, strikes what they touch from the chunks in flight, and lets a chunk join when
+ * the log has reached its `high` (DATA-PATH 2 and 3).
+ *
+ * Guarantees: a sealed batch holds exactly the log's changes in (from, to] plus chunk rows that equal the source at `to`. All of it is
+ * memory; after a crash the same (from, to] is formed again from the log, without the chunk rows.
+ * Assumes: one consumer; every call runs to its end before the next (no await inside).
+ */
+import type { ChunkRows, LoadProgress, PositionTracker } from '../connectors/contract.ts'
+import { type ChunkWindow, createChunkWindow } from '../core/chunk-window.ts'
+import { createMerge, type Merge } from '../core/merge.ts'
+import type { LogCoordinate, Position } from '../core/position.ts'
+import { type TableShape, tableName } from '../core/schema.ts'
+import type { Progress, RowChange, SchemaChange, TransactionSlice } from '../core/transaction.ts'
+import type { Row, Value } from '../core/value.ts'
+import type { Router } from './router.ts'
+
+export interface SealedBatch {
+  readonly from: Position
+  readonly to: Position
+  readonly merge: Merge
+  readonly load: readonly LoadProgress[]
+  /** Commit time of the last transaction in the batch; 0 when it has none. */
+  readonly commitTimeUs: number
+}
+
+/** A chunk on its way into the stream. */
+export interface ChunkTicket {
+  /** Resolves when the window is open, between two transactions: with what the read must see. */
+  readonly opened: Promise<Position>
+  deliver(rows: ChunkRows, reached: { readonly after: readonly Value[] | null; readonly done: boolean }): void
+  /** A ticket that joins right after this one, for the rest of a chunk that was cut short. */
+  next(): ChunkTicket
+  /** Resolves when the rows are in a batch. */
+  readonly joined: Promise<void>
+  /** Gives the chunk up. */
+  cancel(): void
+}
+
+export interface Batcher {
+  consume(event: TransactionSlice | Progress): void
+  /** Takes a definition change into the position. The batch must have been sealed before. */
+  pass(event: SchemaChange): void
+  openWindow(shape: TableShape): ChunkTicket
+  /** Resolves when no chunk in flight has to be waited for; at once nearly always (chunk-window.ts, `full`). */
+  windowRoom(): Promise<void> | null
+  rows(): number
+  bytes(): number
+  /** Nothing to store, not even a position. */
+  isEmpty(): boolean
+  /** Rows or load progress to write. */
+  hasWork(): boolean
+  /** When the open batch got its first event (performance.now clock). */
+  openedAtMs(): number
+  oldestCommitTimeUs(): number
+  seal(): SealedBatch
+  position(): Position
+  covers(position: Position): boolean
+}
+
+interface Ticket extends ChunkTicket {
+  readonly shape: TableShape
+  /** Null until the consumer stands between two transactions. */
+  window: ChunkWindow | null
+  /** Where the table's load stands once the rows have joined. */
+  delivered: { readonly rows: number; readonly after: readonly Value[] | null; readonly done: boolean } | null
+  readonly open: (window: ChunkWindow, passed: Position) => void
+  readonly settle: () => void
+}
+
+export function createBatcher(
+  tracker: PositionTracker,
+  router: Router,
+  /** Load progress found at the target. */
+  loaded: readonly LoadProgress[],
+  /** Called when a chunk's rows arrive on an idle log, so that the batch can go on its way. */
+  onReady: () => void,
+): Batcher {
+  const windows = new Map<string, Ticket[]>()
+  const loadedRows = new Map(loaded.map((progress) => [progress.table, progress.rows]))
+  const waitingToOpen: Ticket[] = []
+  let arrival = Promise.withResolvers<void>()
+  let insideTransaction = tracker.position().ordinal > 0
+  let coordinate: LogCoordinate = { file: 0, offset: 0 }
+  let from = tracker.position()
+  let merge = createMerge()
+  let load = new Map<string, LoadProgress>()
+  let commitTimeUs = 0
+  let oldestCommitTimeUs = 0
+  let openedAtMs = 0
+  let moved = false
+  let lastShape: TableShape | null = null
+  let lastRoute: ReturnType<Router['route']> = null
+
+  function touch(): void {
+    if (!moved) openedAtMs = performance.now()
+    moved = true
+  }
+
+  function takeChange(change: RowChange): void {
+    if (change.table !== lastShape) {
+      lastRoute = router.route(change.table)
+      lastShape = change.table
+    }
+    if (lastRoute === null) return
+    let { before, after } = change
+    if (before !== null && !lastRoute.matches(before)) before = null
+    if (after !== null && !lastRoute.matches(after)) after = null
+    if (before === null && after === null) return
+    merge.add({
+      destination: lastRoute.destination,
+      before: before === null ? null : lastRoute.map(before),
+      after: after === null ? null : lastRoute.map(after),
+    })
+  }
+
+  function strike(slice: TransactionSlice): void {
+    for (const change of slice.changes) {
+      const tickets = windows.get(tableName(change.table.id))
+      if (tickets !== undefined) for (const ticket of tickets) ticket.window?.touch(change, slice.id)
+    }
+  }
+
+  /** Windows open only between two transactions: the first half of one would have passed unseen (chunk-window.ts). */
+  function openWaiting(): void {
+    if (insideTransaction) return
+    for (const ticket of waitingToOpen.splice(0)) {
+      const passed = tracker.position()
+      ticket.window = createChunkWindow(ticket.shape, passed)
+      ticket.open(ticket.window, passed)
+    }
+  }
+
+  /** Chunks of one table join in key order, so that the table's progress is one key. */
+  function joinReady(): void {
+    for (const [name, tickets] of windows) {
+      while (tickets.length > 0) {
+        const ticket = tickets[0] as Ticket
+        if (ticket.window === null || ticket.delivered === null || !ticket.window.reached(coordinate)) break
+        joinChunk(ticket.shape, ticket.window.take())
+        const { rows, after, done } = ticket.delivered
+        const rowsLoaded = (loadedRows.get(name) ?? 0) + rows
+        loadedRows.set(name, rowsLoaded)
+        load.set(name, { table: name, after, rows: rowsLoaded, done })
+        touch()
+        tickets.shift()
+        ticket.settle()
+      }
+      if (tickets.length === 0) windows.delete(name)
+    }
+  }
+
+  function joinChunk(shape: TableShape, rows: readonly Row[]): void {
+    const route = router.route(shape)
+    if (route === null || rows.length === 0) return
+    merge.addChunkRows(route.destination, rows.map(route.map))
+  }
+
+  function open(shape: TableShape, behind: Ticket | null): Ticket {
+    const name = tableName(shape.id)
+    const tickets = windows.get(name) ?? []
+    windows.set(name, tickets)
+    const joined = Promise.withResolvers<void>()
+    const opened = Promise.withResolvers<Position>()
+    const ticket: Ticket = {
+      shape,
+      window: null,
+      delivered: null,
+      opened: opened.promise,
+      joined: joined.promise,
+      settle: joined.resolve,
+      open: (_, passed) => opened.resolve(passed),
+      deliver(rows, { after, done }) {
+        ticket.window?.arrive(rows)
+        ticket.delivered = { rows: rows.rows.length, after, done }
+        arrival.resolve()
+        arrival = Promise.withResolvers<void>()
+        joinReady()
+        onReady()
+      },
+      next: () => open(shape, ticket),
+      cancel() {
+        const at = tickets.indexOf(ticket)
+        if (at >= 0) tickets.splice(at, 1)
+        joined.resolve()
+      },
+    }
+    const at = behind === null ? -1 : tickets.indexOf(behind)
+    if (at >= 0) tickets.splice(at + 1, 0, ticket)
+    else tickets.push(ticket)
+    waitingToOpen.push(ticket)
+    openWaiting()
+    return ticket
+  }
+
+  return {
+    consume(event) {
+      if (event.kind === 'slice') {
+        if (windows.size > 0) strike(event)
+        for (const change of event.changes) takeChange(change)
+        tracker.advance(event)
+        insideTransaction = !event.last
+        touch()
+        commitTimeUs = event.commitTimeUs
+        if (oldestCommitTimeUs === 0) oldestCommitTimeUs = event.commitTimeUs
+      }
+      coordinate = event.coordinate
+      if (windows.size > 0) {
+        openWaiting()
+        joinReady()
+      }
+    },
+    pass(event) {
+      tracker.advance(event)
+      coordinate = event.coordinate
+      touch()
+    },
+    openWindow: (shape) => open(shape, null),
+    windowRoom() {
+      for (const tickets of windows.values())
+        for (const ticket of tickets) if (ticket.window?.full === true) return arrival.promise
+      return null
+    },
+    rows: () => merge.rows,
+    bytes: () => merge.bytes,
+    isEmpty: () => !moved,
+    hasWork: () => merge.rows > 0 || load.size > 0,
+    openedAtMs: () => openedAtMs,
+    oldestCommitTimeUs: () => oldestCommitTimeUs,
+    position: () => tracker.position(),
+    covers: (position) => tracker.covers(position),
+    seal() {
+      const to = tracker.position()
+      const batch = { from, to, merge, load: [...load.values()], commitTimeUs }
+      from = to
+      merge = createMerge()
+      load = new Map()
+      commitTimeUs = 0
+      oldestCommitTimeUs = 0
+      moved = false
+      return batch
+    },
+  }
+}

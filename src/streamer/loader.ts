@@ -1,0 +1,143 @@
+/**
+ * Loads tables chunk by chunk into the running stream (DATA-PATH 2): several chunks are read at once, each joins the stream when the log
+ * has reached its `high`. Progress is stored by the target together with the rows, so that a crash costs the chunks in flight and no more.
+ *
+ * Memory: at most `chunksInFlight` chunks of at most `maxChunkBytes` each, plus the open batch.
+ */
+import type { Chunk, LoadProgress, SnapshotReader } from '../connectors/contract.ts'
+import { type TableShape, tableName } from '../core/schema.ts'
+import type { Value } from '../core/value.ts'
+import type { Batcher, ChunkTicket } from './batcher.ts'
+
+export interface LoadOptions {
+  readonly chunkRows: number
+  readonly chunksInFlight: number
+  readonly maxChunkBytes: number
+}
+
+export interface LoadCounters {
+  tablesDone: number
+  rows: number
+}
+
+/** The first chunk of a table tells how large its rows are; so it is small. */
+const firstChunkRows = 1_000
+
+/** Resolves when the last chunk of every table is in a batch; rejects when a read fails or `signal` aborts. */
+export async function loadTables(deps: {
+  readonly snapshot: SnapshotReader
+  readonly batcher: Batcher
+  readonly tables: readonly TableShape[]
+  readonly progress: ReadonlyMap<string, LoadProgress>
+  readonly filterSql: (shape: TableShape) => string | null
+  readonly options: LoadOptions
+  readonly counters: LoadCounters
+  readonly signal: AbortSignal
+}): Promise<void> {
+  const { snapshot, batcher, options, counters, signal } = deps
+  const free = createSlots(options.chunksInFlight)
+  const running = new Set<Promise<void>>()
+  let failure: unknown
+
+  const abort = aborted(signal)
+  abort.catch(() => {})
+
+  async function readChunk(ticket: ChunkTicket, chunk: Chunk): Promise<void> {
+    let current = ticket
+    let after = chunk.after
+    for (;;) {
+      const passed = await Promise.race([current.opened, abort])
+      const read = await snapshot.read(
+        { table: chunk.table, after, upTo: chunk.upTo },
+        passed,
+        deps.filterSql(chunk.table),
+        options.maxChunkBytes,
+      )
+      signal.throwIfAborted()
+      const lastRow = read.rows.at(-1)
+      const lastKey: readonly Value[] | null = read.complete
+        ? (chunk.upTo ?? (lastRow === undefined ? after : keyValues(chunk.table, lastRow)))
+        : keyValues(chunk.table, lastRow as readonly Value[])
+      // The rest of a chunk that was cut short must join next, so its window opens before this one can join.
+      const rest = read.complete ? null : current.next()
+      counters.rows += read.rows.length
+      current.deliver(read, { after: lastKey, done: read.complete && chunk.upTo === null })
+      await Promise.race([current.joined, abort])
+      if (rest === null) return
+      current = rest
+      after = lastKey
+    }
+  }
+
+  async function loadTable(shape: TableShape): Promise<void> {
+    const known = deps.progress.get(tableName(shape.id))
+    let after = known?.after ?? null
+    const ownChunks: Promise<void>[] = []
+    let chunkRows = Math.min(firstChunkRows, options.chunkRows)
+    for (;;) {
+      await Promise.race([free.take(), abort])
+      if (failure !== undefined) throw failure
+      const upTo = await snapshot.chunkEnd(shape, after, chunkRows, deps.filterSql(shape))
+      signal.throwIfAborted()
+      const ticket = batcher.openWindow(shape)
+      const task = readChunk(ticket, { table: shape, after, upTo })
+        .catch((error: unknown) => {
+          failure ??= error
+          throw error
+        })
+        .finally(() => {
+          ticket.cancel()
+          free.give()
+          running.delete(task)
+        })
+      task.catch(() => {})
+      running.add(task)
+      ownChunks.push(task)
+      if (upTo === null) break
+      after = upTo
+      chunkRows = options.chunkRows
+    }
+    running.add(
+      Promise.all(ownChunks).then(
+        () => {
+          counters.tablesDone++
+        },
+        () => {},
+      ),
+    )
+  }
+
+  for (const shape of deps.tables) await loadTable(shape)
+  await Promise.all([...running])
+  if (failure !== undefined) throw failure
+}
+
+const keyValues = (shape: TableShape, row: readonly Value[]): readonly Value[] =>
+  (shape.primaryKey?.ordinals ?? []).map((ordinal) => row[ordinal] as Value)
+
+const aborted = (signal: AbortSignal): Promise<never> =>
+  new Promise((_, reject) => {
+    if (signal.aborted) reject(signal.reason)
+    else signal.addEventListener('abort', () => reject(signal.reason), { once: true })
+  })
+
+function createSlots(count: number): { take(): Promise<void>; give(): void } {
+  let free = count
+  const waiting: (() => void)[] = []
+  return {
+    take() {
+      if (free > 0) {
+        free--
+        return Promise.resolve()
+      }
+      return new Promise((resolve) => {
+        waiting.push(resolve)
+      })
+    },
+    give() {
+      const next = waiting.shift()
+      if (next === undefined) free++
+      else next()
+    },
+  }
+}

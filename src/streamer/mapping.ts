@@ -1,0 +1,70 @@
+/**
+ * Which tables of a source take part, and what they are called at the target. Pure.
+ *
+ * The first rule that matches a table holds. Syncline's own schema and the server's schemas never take part.
+ */
+import { SyncError } from '../core/errors.ts'
+import { type TableId, tableName } from '../core/schema.ts'
+import type { TableMapping, TableRule } from './options.ts'
+
+const reservedSchemas = new Set(['syncline', 'mysql', 'sys', 'performance_schema', 'information_schema'])
+
+/** `*` stands for any run of characters; everything else for itself. */
+export function patternToRegExp(pattern: string): RegExp {
+  const escaped = pattern.split('*').map((part) => part.replace(/[.+?^${}()|[\]\\]/g, '\\$&'))
+  return new RegExp(`^${escaped.join('.*')}$`, 's')
+}
+
+const split = (pattern: string): [string, string] => {
+  const dot = pattern.indexOf('.')
+  return dot < 0 ? ['*', pattern] : [pattern.slice(0, dot), pattern.slice(dot + 1)]
+}
+
+const matches = (pattern: string, id: TableId): boolean => {
+  const [schema, table] = split(pattern)
+  return patternToRegExp(schema).test(id.schema) && patternToRegExp(table).test(id.name)
+}
+
+/** The rule that holds for a table, or null when it does not take part. */
+export function ruleFor(rules: readonly TableRule[], id: TableId): TableRule | null {
+  if (reservedSchemas.has(id.schema)) return null
+  for (const rule of rules) {
+    if (matches(rule.match, id)) return rule.exclude.some((pattern) => matches(pattern, id)) ? null : rule
+  }
+  return null
+}
+
+/** Could any table of this schema take part? */
+export const schemaInScope = (rules: readonly TableRule[], schema: string): boolean =>
+  !reservedSchemas.has(schema) && rules.some((rule) => patternToRegExp(split(rule.match)[0]).test(schema))
+
+const fill = (template: string, id: TableId): string =>
+  template.replaceAll('{schema}', id.schema).replaceAll('{table}', id.name)
+
+/** @throws SYNC-1003 when two sources would go into one target table */
+export function mapTables(rules: readonly TableRule[], sources: readonly TableId[]): TableMapping[] {
+  const mappings: TableMapping[] = []
+  const takenBy = new Map<string, TableId>()
+  for (const source of sources) {
+    const rule = ruleFor(rules, source)
+    if (rule === null) continue
+    const target = { schema: fill(rule.toSchema, source), name: fill(rule.toTable, source) }
+    const other = takenBy.get(tableName(target))
+    if (other !== undefined)
+      throw new SyncError(
+        'SYNC-1003',
+        `${tableName(other)} and ${tableName(source)} would both be written to ${tableName(target)}`,
+        { remedy: 'Give each source table its own name at the target (spec.tables[].to).' },
+      )
+    takenBy.set(tableName(target), source)
+    mappings.push({ source, target, rule })
+  }
+  return mappings
+}
+
+/** The target's name of a source column, or null when the rule leaves it out. */
+export function mapColumn(rule: TableRule, column: string): string | null {
+  if (rule.includeColumns !== null && !rule.includeColumns.includes(column)) return null
+  if (rule.excludeColumns.includes(column)) return null
+  return rule.renameColumns[column] ?? column
+}

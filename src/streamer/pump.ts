@@ -1,0 +1,117 @@
+/**
+ * Moves batches from the batcher to the applier: one is applied while the next one fills. An idle target gets what is there at once
+ * (lowest latency); a busy one lets the batch grow, so that merging pays more the further behind it is.
+ *
+ * Backpressure: `room()` holds the consumer back while the open batch is full, which stops reading from the source's socket.
+ */
+import type { Applier } from './applier.ts'
+import type { Batcher, SealedBatch } from './batcher.ts'
+
+/** A position without rows is stored at most this often: a checkpoint costs the target a commit. */
+const idleCheckpointMs = 1_000
+
+export interface PumpOptions {
+  readonly maxRows: number
+  readonly maxBytes: number
+  /** How long a batch smaller than `smallBatchRows` may wait for more rows. */
+  readonly maxDelayMs: number
+  readonly smallBatchRows: number
+}
+
+export interface Pump {
+  /** Applies the open batch if it is worth it and the target is idle. */
+  kick(): void
+  isFull(): boolean
+  /** Resolves when the open batch has room. */
+  room(): Promise<void>
+  /** Resolves when everything consumed so far is confirmed. */
+  flush(): Promise<void>
+  /** Commit time of the oldest transaction not confirmed; 0 when there is none. */
+  oldestPendingUs(): number
+  isApplying(): boolean
+  /** When the last batch was confirmed (performance.now clock). */
+  confirmedAtMs(): number
+  stop(): void
+}
+
+export function createPump(
+  batcher: Batcher,
+  applier: Applier,
+  options: PumpOptions,
+  onConfirmed: (batch: SealedBatch) => void,
+  onFailure: (error: unknown) => void,
+): Pump {
+  let applying: Promise<void> | null = null
+  let applyingOldestUs = 0
+  let confirmedAtMs = performance.now()
+  let timer: ReturnType<typeof setTimeout> | null = null
+  let stopped = false
+  let sealed = 0
+  let confirmed = 0
+
+  const isFull = (): boolean => batcher.rows() >= options.maxRows || batcher.bytes() >= options.maxBytes
+
+  /** Milliseconds until the open batch should go, 0 for now, null for "nothing to do". */
+  function waitMs(): number | null {
+    if (batcher.isEmpty()) return null
+    if (!batcher.hasWork()) return Math.max(0, confirmedAtMs + idleCheckpointMs - performance.now())
+    if (batcher.rows() > options.smallBatchRows) return 0
+    return Math.max(0, batcher.openedAtMs() + options.maxDelayMs - performance.now())
+  }
+
+  function start(): Promise<void> {
+    const oldest = batcher.oldestCommitTimeUs()
+    const batch = batcher.seal()
+    sealed++
+    applyingOldestUs = oldest
+    applying = applier.apply(batch).then(
+      () => {
+        applying = null
+        confirmed++
+        applyingOldestUs = 0
+        confirmedAtMs = performance.now()
+        onConfirmed(batch)
+        kick()
+      },
+      (error: unknown) => {
+        // `applying` stays set: nothing more may be written after a failure.
+        onFailure(error)
+        throw error
+      },
+    )
+    applying.catch(() => {})
+    return applying
+  }
+
+  function kick(): void {
+    if (stopped || applying !== null) return
+    const wait = waitMs()
+    if (wait === null) return
+    if (wait === 0) void start()
+    else if (timer === null)
+      timer = setTimeout(() => {
+        timer = null
+        kick()
+      }, wait)
+  }
+
+  return {
+    kick,
+    isFull,
+    async room() {
+      while (!stopped && isFull()) await (applying ?? start())
+    },
+    async flush() {
+      // Not "until nothing is left": under writes that never stop there is always more.
+      const goal = batcher.isEmpty() ? sealed : sealed + 1
+      while (confirmed < goal && !stopped) await (applying ?? start())
+    },
+    oldestPendingUs: () => applyingOldestUs || batcher.oldestCommitTimeUs(),
+    isApplying: () => applying !== null,
+    confirmedAtMs: () => confirmedAtMs,
+    stop() {
+      stopped = true
+      if (timer !== null) clearTimeout(timer)
+    },
+  }
+}

@@ -1,0 +1,68 @@
+/**
+ * Finishes the batch that a crash left half-written (DATA-PATH 5.2): reads exactly (from, to] of the log again, merges and plans it as
+ * before, and runs the lanes that had not confirmed. Chunk rows of that batch are not repeated: load progress did not move, they are read again later.
+ */
+import type { PositionTracker, UnfinishedBatch } from '../connectors/contract.ts'
+import { SyncError } from '../core/errors.ts'
+import { createMerge, type Merge } from '../core/merge.ts'
+import type { Position } from '../core/position.ts'
+import type { LogEvent, TransactionSlice } from '../core/transaction.ts'
+import { createBatcher } from './batcher.ts'
+import type { Router } from './router.ts'
+
+export interface Reformed {
+  readonly merge: Merge
+  readonly commitTimeUs: number
+  /** Events read beyond `to`: the first that the normal run must take. */
+  readonly rest: readonly LogEvent[]
+}
+
+/** Reads the unfinished batch's changes. @throws SYNC-9001 when the log does not hold `to` */
+export async function reform(
+  unfinished: UnfinishedBatch,
+  events: AsyncIterator<readonly LogEvent[]>,
+  tracker: PositionTracker,
+  router: Router,
+): Promise<Reformed> {
+  const batcher = createBatcher(tracker, router, [], () => {})
+  const { to } = unfinished
+  const finish = (rest: readonly LogEvent[]): Reformed => {
+    if (batcher.isEmpty()) return { merge: createMerge(), commitTimeUs: 0, rest }
+    const { merge, commitTimeUs } = batcher.seal()
+    return { merge, commitTimeUs, rest }
+  }
+  if (tracker.covers(to)) return finish([])
+  for (;;) {
+    const next = await events.next()
+    if (next.done === true)
+      throw new SyncError('SYNC-2101', 'The log ended while an unfinished batch was read again')
+    for (let i = 0; i < next.value.length; i++) {
+      const event = next.value[i] as LogEvent
+      if (event.kind === 'progress') continue
+      if (event.kind === 'schema-change')
+        throw new SyncError('SYNC-9001', `A definition changed inside batch ${unfinished.batch}`, {
+          details: { id: event.id },
+        })
+      const [inside, outside] = cutAt(event, tracker.position(), to)
+      batcher.consume(inside)
+      if (tracker.covers(to))
+        return finish([...(outside === null ? [] : [outside]), ...next.value.slice(i + 1)])
+    }
+  }
+}
+
+/** Cuts a slice where `to` lies inside its transaction: the slices may be cut elsewhere than they were before the crash. */
+function cutAt(
+  slice: TransactionSlice,
+  at: Position,
+  to: Position,
+): [TransactionSlice, TransactionSlice | null] {
+  const end = slice.firstOrdinal + slice.changes.length
+  const insideThisTransaction = to.ordinal > 0 && to.token === at.token
+  if (!insideThisTransaction || to.ordinal >= end || to.ordinal <= slice.firstOrdinal) return [slice, null]
+  const cut = to.ordinal - slice.firstOrdinal
+  return [
+    { ...slice, changes: slice.changes.slice(0, cut), last: false },
+    { ...slice, changes: slice.changes.slice(cut), firstOrdinal: to.ordinal },
+  ]
+}

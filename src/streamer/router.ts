@@ -1,0 +1,214 @@
+/**
+ * From a source's table to its destination: names, columns, row filter. Compiled once for each shape of a table.
+ *
+ * A row filter belongs to the scope: an update that leaves it is a delete at the target, one that enters it an insert
+ * (DATA-PATH 3). What cannot be routed without loss stops the pipeline: a selected column that the target lacks is an error, never left
+ * out in silence. Shapes of one table that map to the same columns share one `Destination`, because merging is by destination.
+ */
+import { SyncError } from '../core/errors.ts'
+import { compileFilter, parseFilter } from '../core/filter.ts'
+import type { Destination } from '../core/plan.ts'
+import {
+  type Column,
+  type ColumnType,
+  type TableId,
+  type TableShape,
+  tableName,
+  type UniqueKey,
+} from '../core/schema.ts'
+import type { Row, Value } from '../core/value.ts'
+import { mapColumn, mapTables, ruleFor } from './mapping.ts'
+import type { TableMapping, TableRule } from './options.ts'
+
+export interface Route {
+  readonly destination: Destination
+  /** The row as the destination takes it. */
+  map(row: Row): Row
+  /** Does the row belong to the scope? */
+  matches(row: Row): boolean
+}
+
+export interface Router {
+  readonly mappings: readonly TableMapping[]
+  /** The route of a shape; null when its table does not take part. @throws SYNC-3201, 3202, 3205 */
+  route(shape: TableShape): Route | null
+  /** The row filter of a source table as the source's SQL, or null. */
+  filterSql(shape: TableShape): string | null
+}
+
+/**
+ * @param sources the source's tables as of now
+ * @param targets the target's tables by name as of now
+ */
+export function createRouter(
+  rules: readonly TableRule[],
+  sources: readonly TableShape[],
+  targets: ReadonlyMap<string, TableShape>,
+): Router {
+  const mappings = mapTables(
+    rules,
+    sources.map((shape) => shape.id),
+  )
+  const mappingOf = new Map(mappings.map((mapping) => [tableName(mapping.source), mapping]))
+  const currentColumns = new Map(
+    sources.map((shape) => [tableName(shape.id), new Set(shape.columns.map((column) => column.name))]),
+  )
+  const currentKeys = new Map(sources.map((shape) => [tableName(shape.id), keyColumns(shape)]))
+  const routes = new WeakMap<TableShape, { route: Route | null }>()
+  const destinations = new Map<string, Destination[]>()
+
+  function compile(shape: TableShape): Route | null {
+    const mapping = mappingOf.get(tableName(shape.id)) ?? lateMapping(shape.id)
+    if (mapping === null) return null
+    const target = targets.get(tableName(mapping.target))
+    if (target === undefined)
+      throw new SyncError('SYNC-3201', `Table ${tableName(mapping.target)} does not exist at the target`, {
+        details: { table: tableName(mapping.target) },
+      })
+    const picked = pickColumns(shape, target, mapping)
+    const destination = shareDestination(mapping.target, target, picked, keyNames(shape, mapping))
+    const ordinals = picked.map((pick) => pick.sourceOrdinal)
+    const whole = ordinals.length === shape.columns.length && ordinals.every((ordinal, i) => ordinal === i)
+    const filter = mapping.rule.where === null ? null : compileFilter(parseFilter(mapping.rule.where), shape)
+    return {
+      destination,
+      map: whole ? (row) => row : (row) => ordinals.map((ordinal) => row[ordinal] as Value),
+      matches: filter === null ? () => true : (row) => filter.matches(row),
+    }
+  }
+
+  /** A table that the log knows and the catalogue does not (dropped or renamed since): its rule still holds. */
+  function lateMapping(id: TableId): TableMapping | null {
+    const rule = ruleFor(rules, id)
+    return rule === null ? null : (mapTables([rule], [id])[0] ?? null)
+  }
+
+  function keyNames(shape: TableShape, mapping: TableMapping): string[] {
+    const names = shape.primaryKey === undefined ? currentKeys.get(tableName(shape.id)) : keyColumns(shape)
+    if (names === undefined || names.length === 0)
+      throw new SyncError('SYNC-2202', `Table ${tableName(shape.id)} has no primary key`)
+    return names.map((name) => {
+      const mapped = mapColumn(mapping.rule, name)
+      if (mapped === null)
+        throw new SyncError(
+          'SYNC-3205',
+          `Column ${name} of ${tableName(shape.id)} is part of the primary key and left out`,
+          {
+            remedy: 'Select every column of the primary key (spec.tables[].columns).',
+          },
+        )
+      return mapped
+    })
+  }
+
+  function pickColumns(shape: TableShape, target: TableShape, mapping: TableMapping): Pick[] {
+    const targetColumns = new Map(target.columns.map((column) => [column.name.toLowerCase(), column]))
+    const picked: Pick[] = []
+    shape.columns.forEach((column, sourceOrdinal) => {
+      const name = mapColumn(mapping.rule, column.name)
+      if (name === null) return
+      const targetColumn = targetColumns.get(name.toLowerCase())
+      if (targetColumn === undefined) {
+        // A column that only old log entries still know was dropped since, at both ends.
+        if (currentColumns.get(tableName(shape.id))?.has(column.name) === false) return
+        throw new SyncError(
+          'SYNC-3202',
+          `Column ${name} of ${tableName(mapping.target)} does not exist at the target`,
+          {
+            details: { table: tableName(mapping.target), column: name },
+          },
+        )
+      }
+      // A generated column is computed by the target itself.
+      if (targetColumn.generated) return
+      picked.push({ sourceOrdinal, column: targetColumn, valueType: column.type })
+    })
+    return picked
+  }
+
+  function shareDestination(
+    id: TableId,
+    target: TableShape,
+    picked: readonly Pick[],
+    keyColumnNames: readonly string[],
+  ): Destination {
+    const columns = picked.map((pick) => pick.column)
+    const ordinalOf = new Map(columns.map((column, i) => [column.name.toLowerCase(), i]))
+    const targetKey = [target.primaryKey, ...target.uniqueKeys].find(
+      (key) => key !== undefined && sameNames(key, target, keyColumnNames),
+    )
+    if (targetKey === undefined)
+      throw new SyncError(
+        'SYNC-3205',
+        `Table ${tableName(id)} has no primary or unique key on (${keyColumnNames.join(', ')}) at the target`,
+        { details: { table: tableName(id) } },
+      )
+    const translate = (key: UniqueKey): UniqueKey | null => {
+      const ordinals = key.ordinals.map((ordinal) =>
+        ordinalOf.get((target.columns[ordinal] as Column).name.toLowerCase()),
+      )
+      return ordinals.every((ordinal) => ordinal !== undefined) ? { ...key, ordinals } : null
+    }
+    const key = translate(targetKey)
+    if (key === null)
+      throw new SyncError(
+        'SYNC-3205',
+        `A column of the key ${targetKey.name} of ${tableName(id)} is not written`,
+      )
+    const uniqueKeys = [target.primaryKey, ...target.uniqueKeys]
+      .filter((other) => other !== undefined && other !== targetKey)
+      .map((other) => translate(other as UniqueKey))
+      .filter((other) => other !== null)
+    const known = destinations.get(tableName(id)) ?? []
+    const shared = known.find((other) => sameColumns(other, picked))
+    if (shared !== undefined) return shared
+    const destination = { id, columns, valueTypes: picked.map((pick) => pick.valueType), key, uniqueKeys }
+    destinations.set(tableName(id), [...known, destination])
+    return destination
+  }
+
+  return {
+    mappings,
+    route(shape) {
+      let entry = routes.get(shape)
+      if (entry === undefined) {
+        entry = { route: compile(shape) }
+        routes.set(shape, entry)
+      }
+      return entry.route
+    },
+    filterSql(shape) {
+      const where = mappingOf.get(tableName(shape.id))?.rule.where ?? null
+      return where === null ? null : compileFilter(parseFilter(where), shape).sql
+    },
+  }
+}
+
+interface Pick {
+  readonly sourceOrdinal: number
+  readonly column: Column
+  readonly valueType: ColumnType
+}
+
+const keyColumns = (shape: TableShape): string[] =>
+  (shape.primaryKey?.ordinals ?? []).map((ordinal) => (shape.columns[ordinal] as Column).name)
+
+const sameNames = (key: UniqueKey, shape: TableShape, names: readonly string[]): boolean =>
+  key.ordinals.length === names.length &&
+  key.ordinals.every((ordinal) => {
+    const column = shape.columns[ordinal]
+    return column !== undefined && names.some((name) => name.toLowerCase() === column.name.toLowerCase())
+  })
+
+/** Equal for all that writing depends on; `sql` is for people and differs between a log and a catalogue. */
+const sameColumns = (destination: Destination, picked: readonly Pick[]): boolean =>
+  destination.columns.length === picked.length &&
+  picked.every((pick, i) => {
+    const type = destination.valueTypes[i] as ColumnType
+    return (
+      destination.columns[i] === pick.column &&
+      type.kind === pick.valueType.kind &&
+      type.charset === pick.valueType.charset &&
+      (type.labels ?? []).join('\0') === (pick.valueType.labels ?? []).join('\0')
+    )
+  })
