@@ -40,7 +40,7 @@ export async function unpackUnstable(
       break
     } catch (error) {
       if (attempt === 3) throw error
-      say(`That failed and is tried again in 10 s: ${error instanceof Error ? error.message : error}`)
+      say(`That failed and is tried again in 10 s: ${error instanceof Error ? error.message : String(error)}`)
       await sleep(10_000)
     }
   }
