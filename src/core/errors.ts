@@ -127,6 +127,12 @@ export const catalogue = {
     title: 'Another reader with the same server id took the connection',
     remedy: 'Give each reader its own server id.',
   },
+  'SYNC-2199': {
+    disposition: 'block',
+    scope: 'source',
+    title: 'The source answered with an error that is not known here',
+    remedy: "See the server's own words; mend the cause, then resume.",
+  },
   'SYNC-2201': {
     disposition: 'block',
     scope: 'source',
@@ -231,6 +237,12 @@ export const catalogue = {
     scope: 'target',
     title: 'The target is read-only',
     remedy: 'Check that this is the right server; set super_read_only=OFF, then resume.',
+  },
+  'SYNC-3199': {
+    disposition: 'block',
+    scope: 'target',
+    title: 'The target answered with an error that is not known here',
+    remedy: "See the server's own words; mend the cause, then resume.",
   },
   'SYNC-3201': {
     disposition: 'block',

@@ -14,7 +14,7 @@ import { byteStringOf, type Value } from '../../core/value.ts'
 const needsEscape = /['\\]/
 const everyEscape = /['\\]/g
 const decimalText = /^-?[0-9]+(?:\.[0-9]+)?$/
-const asciiName = /^[\x01-\x7f]*$/
+const asciiName = /^[ -~]*$/
 const charsetName = /^[a-z0-9_]+$/
 
 /**
