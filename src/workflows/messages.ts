@@ -1,0 +1,43 @@
+/**
+ * The updates and the query of the workflow `pipeline`, and the shape in which an update is refused.
+ *
+ * A refused update leaves no event in the history: whoever sends updates writes refusals to the audit log himself. The failure's type is a
+ * code of the catalogue and its first detail the remedy, so that the API answers with both.
+ */
+import { ApplicationFailure, defineQuery, defineUpdate } from '@temporalio/workflow'
+import { catalogue, type ErrorCode } from '../core/errors.ts'
+import {
+  type ActorArgs,
+  type PipelineStatus,
+  type RespecArgs,
+  statusQueryName,
+  updateNames,
+} from '../core/pipeline-control.ts'
+import { type Command, type PipelineMemory, refusal } from './states.ts'
+
+export const statusQuery = defineQuery<PipelineStatus>(statusQueryName)
+export const pauseUpdate = defineUpdate<PipelineStatus, [ActorArgs]>(updateNames.pause)
+export const resumeUpdate = defineUpdate<PipelineStatus, [ActorArgs]>(updateNames.resume)
+export const stopUpdate = defineUpdate<PipelineStatus, [ActorArgs]>(updateNames.stop)
+export const respecUpdate = defineUpdate<PipelineStatus, [RespecArgs]>(updateNames.respec)
+
+/** Throws when the command may not be accepted now: SYNC-1102 for its arguments, SYNC-1104 for the state. */
+export const validateCommand = (memory: PipelineMemory, command: Command, args: unknown): void => {
+  const given = (typeof args === 'object' && args !== null ? args : {}) as Partial<RespecArgs>
+  if (typeof given.actor !== 'string' || given.actor.trim() === '') {
+    throw refused('SYNC-1102', `${command} needs an actor: who asks for it`)
+  }
+  if (command === 'respec' && !Number.isSafeInteger(given.specGeneration)) {
+    throw refused('SYNC-1102', 'respec needs specGeneration, a whole number')
+  }
+  const reason = refusal(memory, command, given.specGeneration)
+  if (reason !== null) throw refused('SYNC-1104', `cannot ${command}: ${reason}`)
+}
+
+const refused = (code: ErrorCode, message: string): ApplicationFailure =>
+  ApplicationFailure.create({
+    type: code,
+    message,
+    nonRetryable: true,
+    details: [{ remedy: catalogue[code].remedy }],
+  })

@@ -1,0 +1,235 @@
+/**
+ * The workflow `pipeline`: one for each pipeline, as long as the pipeline lives.
+ *
+ * It claims a fence generation, checks, and runs the engine's activity phase by phase; states.ts decides what comes next. It goes on through
+ * any crash of workers and of Temporal. Pausing, stopping and a changed spec cancel the running activity and wait until it has
+ * drained (WAIT_CANCELLATION_COMPLETED: the SDK's own default gives the result up at once). Cancelling the workflow is a stop with a drain.
+ * It continues as new only between steps, when every update has been answered, so that none is lost and no activity is left behind.
+ * Frozen once released: the names of activities and updates, and the order of what is scheduled (test/replay holds recorded histories).
+ */
+
+import { defineSearchAttributeKey } from '@temporalio/common'
+import {
+  allHandlersFinished,
+  CancellationScope,
+  CancelledFailure,
+  condition,
+  continueAsNew,
+  log,
+  proxyActivities,
+  setCurrentDetails,
+  setHandler,
+  sleep,
+  upsertSearchAttributes,
+  workflowInfo,
+} from '@temporalio/workflow'
+import type { ControlActivities, StreamActivities } from '../activities/contract.ts'
+import {
+  type ActorArgs,
+  type PipelineInput,
+  type PipelineStatus,
+  searchAttributeNames,
+  taskQueues,
+} from '../core/pipeline-control.ts'
+import { type AuditEntry, startAuditOutbox } from './audit-outbox.ts'
+import { blockedBy } from './failure.ts'
+import {
+  pauseUpdate,
+  respecUpdate,
+  resumeUpdate,
+  statusQuery,
+  stopUpdate,
+  validateCommand,
+} from './messages.ts'
+import {
+  checkEnded,
+  claimed,
+  created,
+  entered,
+  interrupted,
+  nextStep,
+  type PipelineMemory,
+  paused,
+  publicStatus,
+  respecified,
+  resumed,
+  runEnded,
+  type Step,
+  sameStep,
+  stopped,
+} from './states.ts'
+
+/** What one run hands to the next. */
+export interface CarriedState {
+  readonly memory: PipelineMemory
+  readonly unrecorded: readonly AuditEntry[]
+}
+
+/** How long an update waits for its effect before it answers with the state as it is. */
+const answerWithin = '10s'
+/** A change costs about ten events; the server suggests a new run at 4,096. */
+const defaultChangesPerRun = 200
+/** How long a new run is put off for entries of the audit log; after that they travel along. */
+const outboxWait = '5s'
+
+const phaseKey = defineSearchAttributeKey(searchAttributeNames.phase, 'KEYWORD')
+const pipelineKey = defineSearchAttributeKey(searchAttributeNames.pipeline, 'KEYWORD')
+
+export async function pipeline(input: PipelineInput, carried?: CarriedState): Promise<PipelineStatus> {
+  // Everything runs where a cancel of the workflow does not reach: it is a request to stop, not an exception.
+  return CancellationScope.nonCancellable(() => runPipelineWorkflow(input, carried))
+}
+
+async function runPipelineWorkflow(input: PipelineInput, carried?: CarriedState): Promise<PipelineStatus> {
+  const { claimGeneration } = proxyActivities<ControlActivities>({
+    cancellationType: 'WAIT_CANCELLATION_COMPLETED',
+    startToCloseTimeout: '30s',
+    retry: { initialInterval: '200ms', backoffCoefficient: 2, maximumInterval: '10s' },
+  })
+  const stream = { taskQueue: taskQueues(input.taskQueuePrefix).stream, startToCloseTimeout: '365d' } as const
+  const { checkPipeline } = proxyActivities<StreamActivities>({
+    ...stream,
+    cancellationType: 'WAIT_CANCELLATION_COMPLETED',
+    heartbeatTimeout: '5s',
+    retry: { initialInterval: '200ms', backoffCoefficient: 2, maximumInterval: '5s' },
+  })
+  const { runPipeline } = proxyActivities<StreamActivities>({
+    ...stream,
+    cancellationType: 'WAIT_CANCELLATION_COMPLETED',
+    heartbeatTimeout: '5s',
+    // Attempts count up over months and never go back: any coefficient above 1 would end at the maximum for good.
+    retry: { initialInterval: '200ms', backoffCoefficient: 1, maximumInterval: '5s' },
+  })
+
+  let memory = carried?.memory ?? created(input, Date.now())
+  let changes = 0
+  let leaving = false
+  let running: { readonly step: Step; readonly scope: CancellationScope } | undefined
+  const outbox = startAuditOutbox(carried?.unrecorded ?? [])
+
+  const announce = (before: PipelineMemory | undefined): void => {
+    const { pipeline: name, state, detail, actor, seq } = memory
+    if (before === undefined || before.seq !== seq) {
+      changes++
+      // The run id keeps a workflow that was reset from using the numbers of its former life.
+      outbox.add({ pipeline: name, state, detail, actor, key: `${workflowInfo().runId}/${seq}` })
+    }
+    if (before === undefined || before.state !== state) {
+      const phase = { key: phaseKey, value: state }
+      upsertSearchAttributes(before === undefined ? [{ key: pipelineKey, value: name }, phase] : [phase])
+    }
+    setCurrentDetails(`**${state}** (${detail})`)
+  }
+  const change = (next: PipelineMemory): void => {
+    const before = memory
+    memory = next
+    if (running !== undefined && !sameStep(running.step, nextStep(memory))) {
+      running.scope.cancel()
+      memory = interrupted(memory, Date.now())
+    }
+    announce(before)
+  }
+
+  // ------------------------------------------------------------------------------------------------- what people ask
+  const answer = (next: PipelineMemory, isSettled: () => boolean): Promise<PipelineStatus> =>
+    CancellationScope.nonCancellable(async () => {
+      change(next)
+      // A run that is about to continue as new waits for its handlers, so they must not wait for it.
+      await condition(() => leaving || isSettled(), answerWithin)
+      return publicStatus(memory)
+    })
+  const isAtRest = (): boolean => memory.state === 'paused' || memory.state === 'blocked'
+
+  setHandler(statusQuery, () => publicStatus(memory))
+  setHandler(
+    pauseUpdate,
+    ({ actor }: ActorArgs) => answer(paused(memory, actor), () => memory.wanted !== 'pause' || isAtRest()),
+    { validator: (args) => validateCommand(memory, 'pause', args) },
+  )
+  setHandler(
+    resumeUpdate,
+    ({ actor }) => answer(resumed(memory, actor), () => memory.wanted !== 'run' || !isAtRest()),
+    { validator: (args) => validateCommand(memory, 'resume', args) },
+  )
+  setHandler(stopUpdate, ({ actor }) => answer(stopped(memory, actor), () => memory.state === 'stopped'), {
+    validator: (args) => validateCommand(memory, 'stop', args),
+  })
+  setHandler(
+    respecUpdate,
+    ({ actor, specGeneration }) => answer(respecified(memory, actor, specGeneration), () => true),
+    { validator: (args) => validateCommand(memory, 'respec', args) },
+  )
+  CancellationScope.current().cancelRequested.catch(() => {
+    if (memory.wanted !== 'stop') change(stopped(memory, 'temporal', 'the workflow was cancelled'))
+  })
+  if (carried === undefined) announce(undefined)
+
+  // -------------------------------------------------------------------------------------------------------- the steps
+  /** Runs `work` until it ends or the state asks for another step; undefined: it ended without a result because of that. */
+  const attempt = async <T>(step: Step, work: () => Promise<T>): Promise<T | undefined> => {
+    const scope = new CancellationScope()
+    running = { step, scope }
+    try {
+      return await scope.run(work)
+    } catch (error) {
+      if (scope.consideredCancelled || error instanceof CancelledFailure) return undefined
+      throw error
+    } finally {
+      running = undefined
+    }
+  }
+  const perform = async (step: Step): Promise<void> => {
+    switch (step.do) {
+      case 'claim': {
+        const generation = await attempt(step, () => claimGeneration(memory.pipeline))
+        if (generation !== undefined) memory = claimed(memory, generation)
+        return
+      }
+      case 'check': {
+        const { pipeline: name, generation } = memory
+        const ref = { pipeline: name, specGeneration: step.specGeneration, generation }
+        const found = await attempt(step, () => checkPipeline(ref))
+        if (found !== undefined) memory = checkEnded(memory, step, found)
+        return
+      }
+      case 'run': {
+        const { pipeline: name, generation, acknowledged } = memory
+        const ref = { pipeline: name, specGeneration: step.specGeneration, generation }
+        const result = await attempt(step, () => runPipeline({ ...ref, until: step.until, acknowledged }))
+        memory = runEnded(memory, step, result ?? { kind: 'interrupted' }, Date.now())
+        // Ended by itself without reaching anything: not worth a tight loop of events.
+        if (sameStep(step, nextStep(memory))) await sleep('1s')
+        return
+      }
+      case 'rest':
+        await condition(() => !sameStep(step, nextStep(memory)) || isRunLong())
+        return
+      case 'finish':
+        return
+    }
+  }
+  const isRunLong = (): boolean =>
+    workflowInfo().continueAsNewSuggested || changes >= (input.changesPerRun ?? defaultChangesPerRun)
+
+  for (;;) {
+    if (isRunLong() && memory.wanted !== 'stop') {
+      leaving = true
+      await condition(() => outbox.isEmpty() && allHandlersFinished(), outboxWait)
+      await condition(allHandlersFinished)
+      await continueAsNew<typeof pipeline>(input, { memory, unrecorded: outbox.unrecorded() })
+    }
+    const step = nextStep(memory)
+    const before = memory
+    memory = entered(memory, step, Date.now())
+    if (memory !== before) announce(before)
+    if (step.do === 'finish') break
+    try {
+      await perform(step)
+    } catch (error) {
+      log.error('a step failed for good', { step, error })
+      memory = { ...memory, blocked: blockedBy(error) }
+    }
+  }
+  await condition(() => outbox.isEmpty() && allHandlersFinished())
+  return publicStatus(memory)
+}

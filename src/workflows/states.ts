@@ -1,0 +1,255 @@
+/**
+ * What a pipeline's workflow knows and how it decides, as plain data and pure functions: no Temporal, no clock, no I/O.
+ *
+ * Guarantees: `nextStep` is a function of the state alone, so that a run that continues as new (or is replayed) goes on exactly where the
+ * one before stood; every change that a person or the workflow makes is numbered (`seq`) and named (`actor`, `detail`) for the audit
+ * log; a result that belongs to an older spec changes nothing.
+ * Assumes: JSON carries the state whole (it travels through continue-as-new).
+ */
+import { catalogue } from '../core/errors.ts'
+import type { Blocked, PipelineInput, PipelineState, PipelineStatus } from '../core/pipeline-control.ts'
+
+export interface PipelineMemory extends PipelineStatus {
+  /** The pre-checks of `specGeneration` passed, in this stretch of running. */
+  readonly checked: boolean
+  /** The load of `specGeneration` is done; survives pauses. */
+  readonly loaded: boolean
+  readonly caughtUp: boolean
+  /** When the engine last ended because of a newer owner. */
+  readonly fencedAtMs: number | null
+  /** Number of the last change. */
+  readonly seq: number
+}
+
+export type Step =
+  | { readonly do: 'claim' }
+  | { readonly do: 'check'; readonly specGeneration: number }
+  | {
+      readonly do: 'run'
+      readonly specGeneration: number
+      readonly until: 'loaded' | 'caught-up' | 'stopped'
+    }
+  | { readonly do: 'rest'; readonly as: 'paused' | 'blocked' }
+  | { readonly do: 'finish' }
+
+/** What the engine's activity answered; contract.ts RunResult, or `interrupted` when it ended without a word. */
+export type StepOutcome =
+  | { readonly kind: 'reached'; readonly phase: 'loaded' | 'caught-up' }
+  | { readonly kind: 'drained' }
+  | { readonly kind: 'interrupted' }
+  | { readonly kind: 'fenced' }
+  | { readonly kind: 'blocked'; readonly blocked: Blocked }
+
+/** Two newer owners within this time are a quarrel, not a handover. */
+export const quarrelWindowMs = 60_000
+/** The engine needs an acknowledgement only until it has passed that log entry. */
+const keptAcknowledgements = 100
+
+export const automatic = 'syncline'
+
+export const created = (input: PipelineInput, nowMs: number): PipelineMemory => ({
+  pipeline: input.pipeline,
+  state: 'created',
+  sinceMs: nowMs,
+  wanted: 'run',
+  specGeneration: input.specGeneration,
+  generation: 0,
+  blocked: null,
+  acknowledged: [],
+  actor: input.actor,
+  detail: 'created',
+  checked: false,
+  loaded: false,
+  caughtUp: false,
+  fencedAtMs: null,
+  seq: 1,
+})
+
+export const publicStatus = (memory: PipelineMemory): PipelineStatus => {
+  const { checked: _1, loaded: _2, caughtUp: _3, fencedAtMs: _4, seq: _5, ...status } = memory
+  return status
+}
+
+export const nextStep = (memory: PipelineMemory): Step => {
+  if (memory.wanted === 'stop') return { do: 'finish' }
+  if (memory.blocked !== null) return { do: 'rest', as: 'blocked' }
+  if (memory.wanted === 'pause') return { do: 'rest', as: 'paused' }
+  const { specGeneration } = memory
+  if (memory.generation === 0) return { do: 'claim' }
+  if (!memory.checked) return { do: 'check', specGeneration }
+  if (!memory.loaded) return { do: 'run', specGeneration, until: 'loaded' }
+  return { do: 'run', specGeneration, until: memory.caughtUp ? 'stopped' : 'caught-up' }
+}
+
+export const sameStep = (a: Step, b: Step): boolean => JSON.stringify(a) === JSON.stringify(b)
+
+// ------------------------------------------------------------------------------------------------ what people ask for
+
+export type Command = 'pause' | 'resume' | 'stop' | 'respec'
+
+/** Why the command does not fit the state, or null when it does. */
+export const refusal = (
+  memory: PipelineMemory,
+  command: Command,
+  specGeneration: number | undefined,
+): string | null => {
+  const { pipeline, state, wanted } = memory
+  if (wanted === 'stop') return `pipeline ${pipeline} is ${state === 'stopped' ? 'stopped' : 'stopping'}`
+  switch (command) {
+    case 'pause':
+      if (state === 'blocked') return `pipeline ${pipeline} is blocked and writes nothing`
+      if (wanted === 'pause')
+        return `pipeline ${pipeline} is ${state === 'paused' ? 'paused already' : 'pausing'}`
+      return null
+    case 'resume':
+      return memory.blocked !== null || wanted === 'pause' ? null : `pipeline ${pipeline} is ${state}`
+    case 'respec':
+      return specGeneration !== undefined && specGeneration > memory.specGeneration
+        ? null
+        : `pipeline ${pipeline} has spec generation ${memory.specGeneration} already, and was given ${specGeneration}`
+    case 'stop':
+      return null
+  }
+}
+
+export const paused = (memory: PipelineMemory, actor: string): PipelineMemory =>
+  changed({ ...memory, wanted: 'pause' }, actor, 'pause requested')
+
+export const stopped = (memory: PipelineMemory, actor: string, detail = 'stop requested'): PipelineMemory =>
+  changed({ ...memory, wanted: 'stop' }, actor, detail)
+
+/** Goes on, through the pre-checks again; what blocked it counts as dealt with. */
+export const resumed = (memory: PipelineMemory, actor: string): PipelineMemory => {
+  const at = memory.blocked?.at ?? null
+  return changed(
+    {
+      ...fresh(memory),
+      wanted: 'run',
+      blocked: null,
+      acknowledged: at === null ? memory.acknowledged : acknowledge(memory.acknowledged, at),
+    },
+    actor,
+    at === null ? 'resume requested' : `resume requested, ${at} acknowledged`,
+  )
+}
+
+/** A changed spec is checked and loaded anew (the target remembers what is loaded); it may be the remedy of what blocked. */
+export const respecified = (memory: PipelineMemory, actor: string, specGeneration: number): PipelineMemory =>
+  changed(
+    { ...fresh(memory), specGeneration, loaded: false, blocked: null },
+    actor,
+    `spec generation ${specGeneration} applied`,
+  )
+
+// -------------------------------------------------------------------------------------------- what the steps brought
+
+/** The state that is shown while `step` is done. */
+export const entered = (memory: PipelineMemory, step: Step, nowMs: number): PipelineMemory => {
+  const state = stateOf(step)
+  if (state === memory.state) return memory
+  return changed({ ...memory, state, sinceMs: nowMs }, automatic, entryDetail(memory, step))
+}
+
+/** A running step was asked to end, since another one is due; part of the change that asked for it, so not numbered. */
+export const interrupted = (memory: PipelineMemory, nowMs: number): PipelineMemory =>
+  memory.state === 'draining' ? memory : { ...memory, state: 'draining', sinceMs: nowMs }
+
+export const claimed = (memory: PipelineMemory, generation: number): PipelineMemory => ({
+  ...memory,
+  generation,
+})
+
+export const checkEnded = (memory: PipelineMemory, step: Step, blocked: Blocked | null): PipelineMemory => {
+  if (isOutdated(memory, step)) return memory
+  return blocked === null ? { ...memory, checked: true } : { ...memory, blocked }
+}
+
+export const runEnded = (
+  memory: PipelineMemory,
+  step: Step,
+  outcome: StepOutcome,
+  nowMs: number,
+): PipelineMemory => {
+  if (isOutdated(memory, step)) return memory
+  switch (outcome.kind) {
+    case 'reached':
+      return { ...memory, loaded: true, caughtUp: outcome.phase === 'caught-up' }
+    case 'drained':
+    case 'interrupted':
+      return { ...memory, caughtUp: false }
+    case 'blocked':
+      return { ...memory, blocked: outcome.blocked }
+    case 'fenced':
+      return fenced(memory, nowMs)
+  }
+}
+
+/** Once: take the pipeline back with a newer generation. Again within the window: somebody else does the same, so a person decides. */
+const fenced = (memory: PipelineMemory, nowMs: number): PipelineMemory => {
+  const quarrel = memory.fencedAtMs !== null && nowMs - memory.fencedAtMs < quarrelWindowMs
+  const next = { ...fresh(memory), checked: memory.checked, fencedAtMs: quarrel ? null : nowMs }
+  if (!quarrel) return next
+  return {
+    ...next,
+    blocked: {
+      code: 'SYNC-4002',
+      message: `${catalogue['SYNC-4002'].title}: pipeline ${memory.pipeline} lost its target twice within ${quarrelWindowMs / 1000} s`,
+      remedy:
+        'Find the other installation that runs a pipeline of this name into the same target and stop it there, then resume.',
+      at: null,
+      findings: [],
+    },
+  }
+}
+
+const fresh = (memory: PipelineMemory): PipelineMemory => ({
+  ...memory,
+  generation: 0,
+  checked: false,
+  caughtUp: false,
+})
+
+const changed = (memory: PipelineMemory, actor: string, detail: string): PipelineMemory => ({
+  ...memory,
+  actor,
+  detail,
+  seq: memory.seq + 1,
+})
+
+const isOutdated = (memory: PipelineMemory, step: Step): boolean =>
+  'specGeneration' in step && step.specGeneration !== memory.specGeneration
+
+const acknowledge = (acknowledged: readonly string[], at: string): readonly string[] =>
+  [...acknowledged.filter((id) => id !== at), at].slice(-keptAcknowledgements)
+
+const stateOf = (step: Step): PipelineState => {
+  switch (step.do) {
+    case 'claim':
+    case 'check':
+      return 'checking'
+    case 'run':
+      return step.until === 'loaded' ? 'loading' : step.until === 'caught-up' ? 'catching-up' : 'streaming'
+    case 'rest':
+      return step.as
+    case 'finish':
+      return 'stopped'
+  }
+}
+
+const entryDetail = (memory: PipelineMemory, step: Step): string => {
+  switch (step.do) {
+    case 'claim':
+    case 'check':
+      return `checking spec generation ${memory.specGeneration}`
+    case 'run':
+      return step.until === 'loaded'
+        ? 'checks passed'
+        : step.until === 'caught-up'
+          ? 'load done'
+          : 'caught up'
+    case 'rest':
+      return memory.blocked === null ? 'drained' : `${memory.blocked.code}: ${memory.blocked.message}`
+    case 'finish':
+      return 'stopped'
+  }
+}
