@@ -50,8 +50,8 @@ export const checkPipeline = (input: unknown): Checked<Pipeline> =>
 
 /** The document, or a SyncError that carries every issue. */
 export function acceptDocument<T extends object>(checked: Checked<T>): T {
-  if (checked.document === null) throw configError(checked.issues)
-  return checked.document
+  if (hasIssues(checked.issues)) throw configError(checked.issues)
+  return checked.document as T
 }
 
 function check<T>(schema: z.ZodType<T>, input: unknown, between: (document: T) => ConfigIssue[]): Checked<T> {

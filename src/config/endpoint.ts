@@ -5,7 +5,7 @@
  */
 import { z } from 'zod'
 import { apiVersion, metadata, resourceName } from './metadata.ts'
-import { pemOrReference, secretReference } from './secret.ts'
+import { pemOrReference, resolveSecrets, secretReference } from './secret.ts'
 
 const literalText = z
   .string()
@@ -38,9 +38,9 @@ export const mysqlEndpointSpec = z
     host: literalText.meta({ description: 'Host name or address.' }),
     port: z.int().min(1).max(65535).default(3306).meta({ description: 'TCP port.' }),
     user: literalText.meta({ description: 'Login name.' }),
-    password: secretReference.meta({
+    password: secretReference.optional().meta({
       description:
-        'Password as a reference: ${env:NAME} or ${file:/path}, resolved where the connection is opened.',
+        'Password as a reference: ${env:NAME} or ${file:/path}, resolved where the connection is opened; left out: none.',
     }),
     tls: tls.prefault({}),
     site: resourceName
@@ -68,3 +68,12 @@ export type Endpoint = z.output<typeof endpoint>
 
 /** The data centre of an endpoint: the origin of changes made there. */
 export const siteOf = (document: Endpoint): string => document.spec.site ?? document.metadata.name
+
+/**
+ * What a connector takes to connect: the spec with its secrets resolved, without what only the pipeline needs to know.
+ * @throws SyncError SYNC-1005 that names every reference that is missing
+ */
+export async function connectionOf(document: Endpoint): Promise<Omit<EndpointSpec, 'site'>> {
+  const { site: _, ...connection } = document.spec
+  return resolveSecrets(connection)
+}

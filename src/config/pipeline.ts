@@ -77,6 +77,10 @@ const stream = z
           .max(1_000_000)
           .default(20_000)
           .meta({ description: 'Most row changes in a batch.' }),
+        smallRows: z.int().min(0).max(10_000).default(500).meta({
+          description:
+            'Batches up to this many rows are written in one transaction; larger ones by all lanes in parallel.',
+        }),
         maxBytes: size('64KiB', '256MiB').default('8MiB').meta({ description: 'Most bytes in a batch.' }),
         maxDelay: duration('0ms', '60s')
           .default('20ms')

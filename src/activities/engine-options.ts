@@ -1,0 +1,39 @@
+/**
+ * From the words of a pipeline file to what the engine is told.
+ *
+ * Pure. Assumes a checked document (config/document.ts): every quantity parses, every default is there.
+ */
+import { type Endpoint, siteOf } from '../config/endpoint.ts'
+import type { PipelineSpec, TableRuleSpec } from '../config/pipeline.ts'
+import { durationMs, sizeBytes } from '../config/quantity.ts'
+import type { EngineOptions, TableRule } from '../streamer/options.ts'
+
+/** @param name under which the pipeline's marks and progress stand in the target */
+export const toEngineOptions = (name: string, spec: PipelineSpec, source: Endpoint): EngineOptions => ({
+  pipeline: name,
+  origin: siteOf(source),
+  rules: spec.tables.map(ruleOf),
+  lanes: spec.stream.lanes,
+  batch: {
+    maxRows: spec.stream.batch.maxRows,
+    maxBytes: sizeBytes(spec.stream.batch.maxBytes),
+    maxDelayMs: durationMs(spec.stream.batch.maxDelay),
+  },
+  smallBatchRows: spec.stream.batch.smallRows,
+  load: {
+    enabled: spec.load.mode === 'once',
+    chunkRows: spec.load.chunkRows,
+    chunksInFlight: spec.load.chunksInFlight,
+  },
+})
+
+const ruleOf = (rule: TableRuleSpec): TableRule => ({
+  match: rule.match,
+  exclude: rule.exclude,
+  toSchema: rule.to.schema,
+  toTable: rule.to.table,
+  includeColumns: rule.columns.include ?? null,
+  excludeColumns: rule.columns.exclude ?? [],
+  renameColumns: rule.columns.rename,
+  where: rule.where ?? null,
+})

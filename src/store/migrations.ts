@@ -1,0 +1,67 @@
+/**
+ * The tables of the store, as a list of steps that is only ever added to. `user_version` counts the steps a file has taken.
+ *
+ * What was once recorded stays: generations and the audit log survive the deletion of what they tell of, and the audit log refuses changes.
+ */
+export const migrations: readonly string[] = [
+  `
+  CREATE TABLE endpoints (
+    name TEXT PRIMARY KEY,
+    generation INTEGER NOT NULL,
+    document TEXT NOT NULL,
+    created_at TEXT NOT NULL,
+    updated_at TEXT NOT NULL
+  ) STRICT;
+
+  CREATE TABLE pipelines (
+    name TEXT PRIMARY KEY,
+    generation INTEGER NOT NULL,
+    incarnation INTEGER NOT NULL,
+    wanted TEXT NOT NULL CHECK (wanted IN ('run', 'stop', 'delete')),
+    document TEXT NOT NULL,
+    source TEXT NOT NULL REFERENCES endpoints (name),
+    target TEXT NOT NULL REFERENCES endpoints (name),
+    created_at TEXT NOT NULL,
+    updated_at TEXT NOT NULL
+  ) STRICT;
+
+  -- Endpoints are pinned beside the pipeline, so that a generation means the same for ever.
+  CREATE TABLE generations (
+    kind TEXT NOT NULL,
+    name TEXT NOT NULL,
+    generation INTEGER NOT NULL,
+    incarnation INTEGER NOT NULL,
+    document TEXT NOT NULL,
+    source TEXT,
+    target TEXT,
+    actor TEXT NOT NULL,
+    at TEXT NOT NULL,
+    PRIMARY KEY (kind, name, generation)
+  ) STRICT, WITHOUT ROWID;
+
+  CREATE TABLE fences (
+    pipeline TEXT PRIMARY KEY,
+    generation INTEGER NOT NULL
+  ) STRICT;
+
+  CREATE TABLE audit (
+    seq INTEGER PRIMARY KEY,
+    at TEXT NOT NULL,
+    actor TEXT NOT NULL,
+    action TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    name TEXT NOT NULL,
+    outcome TEXT NOT NULL CHECK (outcome IN ('done', 'refused', 'failed')),
+    code TEXT,
+    request_id TEXT,
+    detail TEXT NOT NULL,
+    key TEXT UNIQUE,
+    hash TEXT NOT NULL
+  ) STRICT;
+  CREATE INDEX audit_of_resource ON audit (kind, name, seq);
+  CREATE TRIGGER audit_is_never_changed BEFORE UPDATE ON audit
+    BEGIN SELECT RAISE(ABORT, 'the audit log only grows'); END;
+  CREATE TRIGGER audit_is_never_deleted BEFORE DELETE ON audit
+    BEGIN SELECT RAISE(ABORT, 'the audit log only grows'); END;
+  `,
+]

@@ -1,0 +1,40 @@
+/**
+ * The metadata of an installation: what was applied, what is wanted, who did what. One SQLite file, shared by the API and the workers of
+ * a host.
+ *
+ * All calls are synchronous and take well under a millisecond. Rows of data, positions and secrets are never here.
+ */
+import { type AuditLog, createAuditLog } from './audit.ts'
+import { openDatabase } from './database.ts'
+import { createEndpointStore, type EndpointStore } from './endpoints.ts'
+import { createPipelineStore, type PipelineStore } from './pipelines.ts'
+
+export interface Store {
+  readonly endpoints: EndpointStore
+  readonly pipelines: PipelineStore
+  readonly audit: AuditLog
+  /** Everything that `body` does is done whole, or not at all when it throws. */
+  write<T>(body: () => T): T
+  /** Throws when the file cannot be read. */
+  ping(): void
+  close(): void
+}
+
+/**
+ * @param path of the file; made when it is not there. `:memory:` for tests
+ * @throws SyncError SYNC-4004 when the file cannot be used
+ */
+export function openStore(path: string, now: () => Date = () => new Date()): Store {
+  const database = openDatabase(path)
+  const pipelines = createPipelineStore(database, now)
+  return {
+    pipelines,
+    endpoints: createEndpointStore(database, pipelines, now),
+    audit: createAuditLog(database, now),
+    write: (body) => database.write(body),
+    ping: () => {
+      database.get('SELECT count(*) FROM pipelines')
+    },
+    close: () => database.close(),
+  }
+}
