@@ -147,7 +147,13 @@ export const respecified = (memory: PipelineMemory, actor: string, specGeneratio
 export const entered = (memory: PipelineMemory, step: Step, nowMs: number): PipelineMemory => {
   const state = stateOf(step)
   if (state === memory.state) return memory
-  return changed({ ...memory, state, sinceMs: nowMs }, automatic, entryDetail(memory, step))
+  // Where a person's wish is fulfilled, the person stays named.
+  const isWished = state === 'stopped' || state === 'paused'
+  return changed(
+    { ...memory, state, sinceMs: nowMs },
+    isWished ? memory.actor : automatic,
+    entryDetail(memory, step),
+  )
 }
 
 /** A running step was asked to end, since another one is due; part of the change that asked for it, so not numbered. */
