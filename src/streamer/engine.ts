@@ -18,6 +18,8 @@ export interface EngineDeps {
   readonly openTarget: () => Promise<Target>
   /** After a definition change: does the target fit, and may missing tables be created? Throws a SyncError of disposition `block` if not. */
   readonly recheck: () => Promise<void>
+  /** Delay before the second attempt in a row; the ones after it double. */
+  readonly firstBackoffMs?: number
 }
 
 export interface Engine {
@@ -30,7 +32,7 @@ export interface Engine {
   aliveAtMs(): number
 }
 
-const firstBackoffMs = 100
+const defaultFirstBackoffMs = 100
 const maxBackoffMs = 5_000
 
 /**
@@ -107,7 +109,7 @@ export function createEngine(
           if (drain.signal.aborted) return { kind: 'drained', position: lastPosition }
           attempt = board.batches() > batchesBefore ? 1 : attempt + 1
           board.retrying(error, attempt)
-          await pause(backoffMs(attempt), drain.signal)
+          await pause(backoffMs(attempt, deps.firstBackoffMs ?? defaultFirstBackoffMs), drain.signal)
           if (drain.signal.aborted) return { kind: 'drained', position: lastPosition }
         }
       }
@@ -129,7 +131,7 @@ async function openBoth(deps: EngineDeps): Promise<[Source, Target]> {
 }
 
 /** Full jitter between half and the whole of a doubling delay. */
-const backoffMs = (attempt: number): number => {
+const backoffMs = (attempt: number, firstBackoffMs: number): number => {
   const full = Math.min(maxBackoffMs, firstBackoffMs * 2 ** (attempt - 1))
   return full / 2 + (Math.random() * full) / 2
 }

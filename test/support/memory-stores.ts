@@ -1,0 +1,476 @@
+/**
+ * A source and a target in memory that keep the promises of connectors/contract.ts and break everything that the contract lets them break:
+ * commits are logged before they are visible and visible before they count as executed, reads and writes end in any order, links fail before or
+ * after a commit. The target enforces its unique keys (text keys without regard to case) and watches the invariants of DATA-PATH 1.
+ */
+import type {
+  BatchHeader,
+  ChangeStream,
+  ChunkRows,
+  LoadProgress,
+  PositionTracker,
+  Resume,
+  Sink,
+  Source,
+  Target,
+} from '../../src/connectors/contract.ts'
+import { SyncError } from '../../src/core/errors.ts'
+import type { LaneWork } from '../../src/core/plan.ts'
+import type { Position } from '../../src/core/position.ts'
+import type { Column, TableShape } from '../../src/core/schema.ts'
+import type { LogEvent, RowChange, TransactionSlice } from '../../src/core/transaction.ts'
+import type { Row, Value } from '../../src/core/value.ts'
+
+export type Random = () => number
+
+/** A generator of numbers in [0, 1) that a seed determines (mulberry32, public domain). */
+export function createRandom(seed: number): Random {
+  let state = seed >>> 0
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296
+  }
+}
+
+const column = (name: string, kind: 'int' | 'text', nullable = false): Column => ({
+  name,
+  nullable,
+  generated: false,
+  type:
+    kind === 'int'
+      ? { kind, bytes: 4, sql: 'int' }
+      : { kind, charset: 'utf8mb4', maxBytes: 80, sql: 'varchar(20)' },
+})
+
+/** `n`: an integer key and a unique integer. `c`: a text key under a collation that ignores case, and a unique text. */
+export const shapes: readonly TableShape[] = [
+  {
+    id: { schema: 's', name: 'n' },
+    columns: [column('id', 'int'), column('u', 'int', true), column('version', 'int')],
+    primaryKey: { name: 'PRIMARY', ordinals: [0], comparesBytes: true },
+    uniqueKeys: [{ name: 'u', ordinals: [1], comparesBytes: true }],
+  },
+  {
+    id: { schema: 's', name: 'c' },
+    columns: [column('k', 'text'), column('u', 'text', true), column('version', 'int')],
+    primaryKey: { name: 'PRIMARY', ordinals: [0], comparesBytes: false },
+    uniqueKeys: [{ name: 'u', ordinals: [1], comparesBytes: false }],
+  },
+]
+
+/** How the server compares: text without regard to case. */
+const folded = (value: Value): string => (typeof value === 'string' ? `s${value.toLowerCase()}` : `i${value}`)
+const exact = (row: Row): string => JSON.stringify(row)
+
+type Tables = Map<string, Map<string, Row>>
+const emptyTables = (): Tables => new Map(shapes.map((shape) => [shape.id.name, new Map()]))
+const copyTables = (tables: Tables): Tables =>
+  new Map([...tables].map(([name, rows]) => [name, new Map(rows)]))
+
+const turn = async (random: Random): Promise<void> => {
+  const turns = Math.floor(random() * 6)
+  for (let i = 0; i < turns; i++) await new Promise((resolve) => setImmediate(resolve))
+}
+
+export class MemorySource {
+  /** states[i] is the source after i transactions. */
+  readonly states: Tables[] = [emptyTables()]
+  readonly log: RowChange[][] = [[]]
+  /** Transactions in the log, visible to reads, and counted as executed: executed <= visible <= written. */
+  written = 0
+  visible = 0
+  executed = 0
+  private version = 0
+  private readonly random: Random
+  private wake = Promise.withResolvers<void>()
+
+  constructor(random: Random) {
+    this.random = random
+  }
+
+  /** One random transaction, of one to many changes; unique keys hold after each change, as they do in a server. */
+  commit(): void {
+    const tables = copyTables(this.states[this.written] as Tables)
+    const changes: RowChange[] = []
+    const count =
+      this.random() < 0.1 ? 10 + Math.floor(this.random() * 30) : 1 + Math.floor(this.random() * 4)
+    for (let i = 0; i < count; i++) this.change(tables, changes)
+    this.states.push(tables)
+    this.log.push(changes)
+    this.written++
+    this.wake.resolve()
+    this.wake = Promise.withResolvers<void>()
+  }
+
+  settle(): void {
+    if (this.random() < 0.6)
+      this.visible = Math.min(this.written, this.visible + 1 + Math.floor(this.random() * 3))
+    if (this.random() < 0.6)
+      this.executed = Math.min(this.visible, this.executed + 1 + Math.floor(this.random() * 3))
+  }
+
+  settleAll(): void {
+    this.visible = this.written
+    this.executed = this.written
+  }
+
+  private change(tables: Tables, changes: RowChange[]): void {
+    const shape = shapes[this.random() < 0.6 ? 0 : 1] as TableShape
+    const rows = tables.get(shape.id.name) as Map<string, Row>
+    const keys = shape.id.name === 'n' ? 12 : 8
+    const pickKey = (): Value => {
+      const n = Math.floor(this.random() * keys)
+      return shape.id.name === 'n'
+        ? n
+        : this.random() < 0.5
+          ? String.fromCharCode(97 + n)
+          : String.fromCharCode(65 + n)
+    }
+    const pickUnique = (): Value => (this.random() < 0.3 ? null : pickKey())
+    const key = pickKey()
+    const before = rows.get(folded(key)) ?? null
+    const kind = this.random()
+    let after: Row | null
+    if (before === null) after = [key, pickUnique(), ++this.version]
+    else if (kind < 0.25) after = null
+    else
+      after = [
+        kind < 0.45 ? pickKey() : (before[0] as Value),
+        kind < 0.7 ? (before[1] as Value) : pickUnique(),
+        ++this.version,
+      ]
+    if (after !== null) {
+      const target = folded(after[0] as Value)
+      const unique = after[1] as Value
+      for (const [otherKey, other] of rows) {
+        if (before !== null && otherKey === folded(before[0] as Value)) continue
+        if (otherKey === target) return
+        if (unique !== null && other[1] !== null && folded(other[1] as Value) === folded(unique)) return
+      }
+    }
+    if (before !== null) rows.delete(folded(before[0] as Value))
+    if (after !== null) rows.set(folded(after[0] as Value), after)
+    changes.push({ table: shape, before, after })
+  }
+
+  open(fails: () => boolean): Source {
+    const lost = (): SyncError => new SyncError('SYNC-2101', 'the test cut the source')
+    const step = async (): Promise<void> => {
+      await turn(this.random)
+      if (fails()) throw lost()
+    }
+    return {
+      schemas: async () => ['s'],
+      tables: async () => shapes,
+      head: async () => {
+        await step()
+        return { token: String(this.executed), ordinal: 0 }
+      },
+      assertRetained: step,
+      follow: (from) => this.follow(from, fails, lost),
+      tracker: createTracker,
+      snapshot: {
+        estimateRows: async () => 10,
+        chunkEnd: async (table, after, rows) => {
+          await step()
+          const left = this.range(table, after, null)
+          return left.length > rows ? [(left[rows - 1] as Row)[0] as Value] : null
+        },
+        read: async (chunk, passed, _, maxBytes): Promise<ChunkRows> => {
+          while (this.executed < Number(passed.token)) {
+            await new Promise((resolve) => setImmediate(resolve))
+            this.settle()
+          }
+          await step()
+          const low = this.executed
+          await step()
+          const all = this.range(chunk.table, chunk.after, chunk.upTo)
+          const rows = this.random() < 0.2 && all.length > 1 ? all.slice(0, 1) : all
+          await step()
+          const high = { file: 1, offset: this.written * 1000 }
+          await step()
+          return {
+            rows,
+            isInLow: (id) => Number(id) <= low,
+            high,
+            bytes: maxBytes,
+            complete: rows.length === all.length,
+          }
+        },
+      },
+      close: async () => {},
+    }
+  }
+
+  /** Rows in key order as a read sees them now. */
+  private range(table: TableShape, after: readonly Value[] | null, upTo: readonly Value[] | null): Row[] {
+    const order = (value: Value): string =>
+      typeof value === 'number' ? String(value).padStart(4, '0') : folded(value)
+    const rows = [...((this.states[this.visible] as Tables).get(table.id.name) as Map<string, Row>).values()]
+    return rows
+      .filter((row) => after === null || order(row[0] as Value) > order(after[0] as Value))
+      .filter((row) => upTo === null || order(row[0] as Value) <= order(upTo[0] as Value))
+      .sort((a, b) => (order(a[0] as Value) < order(b[0] as Value) ? -1 : 1))
+  }
+
+  private follow(from: Position, fails: () => boolean, lost: () => SyncError): ChangeStream {
+    let closed = false
+    const closing = Promise.withResolvers<void>()
+    const source = this
+    async function* read(): AsyncGenerator<readonly LogEvent[]> {
+      let next = Number(from.token) + 1
+      let skip = from.ordinal
+      while (!closed) {
+        if (next > source.written) {
+          yield [{ kind: 'progress', coordinate: { file: 1, offset: source.written * 1000 } }]
+          if (next > source.written) await Promise.race([source.wake.promise, closing.promise])
+          continue
+        }
+        await turn(source.random)
+        if (fails()) throw lost()
+        const events: LogEvent[] = []
+        const many = 1 + Math.floor(source.random() * 5)
+        for (let i = 0; i < many && next <= source.written; i++, next++) {
+          events.push(...source.slices(next, skip))
+          skip = 0
+        }
+        yield events
+      }
+    }
+    return {
+      [Symbol.asyncIterator]: read,
+      lastSeenAtMs: () => performance.now(),
+      close: async () => {
+        closed = true
+        closing.resolve()
+      },
+    }
+  }
+
+  private slices(number: number, skip: number): TransactionSlice[] {
+    const changes = (this.log[number] as RowChange[]).slice(skip)
+    const slices: TransactionSlice[] = []
+    const size = changes.length > 6 ? 1 + Math.floor(this.random() * 6) : changes.length + 1
+    let at = 0
+    do {
+      const part = changes.slice(at, at + size)
+      const last = at + size >= changes.length
+      slices.push({
+        kind: 'slice',
+        id: String(number),
+        firstOrdinal: skip + at,
+        changes: part,
+        last,
+        coordinate: { file: 1, offset: last ? number * 1000 : (number - 1) * 1000 + 1 + at },
+        commitTimeUs: number,
+        bytes: part.length * 100,
+      })
+      at += size
+    } while (at < changes.length)
+    return slices
+  }
+}
+
+export function createTracker(from: Position): PositionTracker {
+  let done = Number(from.token)
+  let ordinal = from.ordinal
+  return {
+    advance(event) {
+      if (event.kind === 'slice' && !event.last) ordinal = event.firstOrdinal + event.changes.length
+      else {
+        done = Number(event.id)
+        ordinal = 0
+      }
+    },
+    position: () => ({ token: String(done), ordinal }),
+    covers: (position) =>
+      done > Number(position.token) || (done === Number(position.token) && ordinal >= position.ordinal),
+  }
+}
+
+interface Slot {
+  epoch: bigint
+  batch: number
+  part: number
+}
+
+export class MemoryTarget {
+  readonly tables = emptyTables()
+  private readonly slots = new Map<number, Slot>()
+  private header: BatchHeader | null = null
+  private load = new Map<string, LoadProgress>()
+  private readonly highest = new Map<string, number>()
+  private applied = new Set<string>()
+  readonly violations: string[] = []
+  private readonly random: Random
+  private readonly source: MemorySource
+
+  constructor(random: Random, source: MemorySource) {
+    this.random = random
+    this.source = source
+  }
+
+  open(fails: () => boolean): Target {
+    return {
+      tables: async () => new Map(shapes.map((shape) => [`s.${shape.id.name}`, shape])),
+      sink: async () => this.sink(fails),
+      close: async () => {},
+    }
+  }
+
+  loadDone(): boolean {
+    return shapes.every((shape) => this.load.get(`s.${shape.id.name}`)?.done === true)
+  }
+
+  private sink(fails: () => boolean): Sink {
+    let mine = 0n
+    const lost = (): SyncError => new SyncError('SYNC-3101', 'the test cut the target')
+    /** A transaction: all of `body` at once, at some moment; the answer may be lost on the way there or back. */
+    const transaction = async (slot: number, body: (slot: Slot) => void): Promise<void> => {
+      await turn(this.random)
+      if (fails()) {
+        // The request may still arrive later, when a successor is at work already.
+        if (this.random() < 0.5)
+          setImmediate(() => setImmediate(() => this.guarded(slot, mine, body, () => {})))
+        throw lost()
+      }
+      let fenced = false
+      this.guarded(slot, mine, body, () => {
+        fenced = true
+      })
+      if (fenced) throw new SyncError('SYNC-4002', 'fenced')
+      await turn(this.random)
+      if (fails()) throw lost()
+    }
+    return {
+      takeOver: async (epoch) => {
+        await turn(this.random)
+        if (fails()) throw lost()
+        for (const slot of this.slots.values())
+          if (slot.epoch >= epoch) throw new SyncError('SYNC-4002', 'fenced')
+        for (let i = 0; i <= 8; i++) {
+          const slot = this.slots.get(i)
+          if (slot === undefined) this.slots.set(i, { epoch, batch: 0, part: 0 })
+          else slot.epoch = epoch
+        }
+        mine = epoch
+        return this.resume()
+      },
+      begin: (position) =>
+        transaction(0, () => {
+          this.header ??= {
+            batch: 0,
+            from: position,
+            to: position,
+            lanes: 0,
+            phases: 0,
+            planDigest: '',
+            sourceCommitTimeUs: 0,
+          }
+        }),
+      applySmall: (header, plan, load) =>
+        transaction(0, () => {
+          this.startBatch({ ...header, lanes: 0 })
+          for (const phase of plan.work) for (const lane of phase) this.write(lane)
+          this.storeLoad(load)
+        }),
+      writeHeader: (header) => transaction(0, () => this.startBatch(header)),
+      applyLane: (header, lane, phase, work) =>
+        transaction(lane, (slot) => {
+          const name = `${header.batch}/${lane}/${phase}`
+          if (this.applied.has(name)) this.violations.push(`lane ${name} was applied twice`)
+          this.applied.add(name)
+          this.write(work)
+          slot.batch = header.batch
+          slot.part = phase
+        }),
+      storeLoad: (load) => transaction(0, () => this.storeLoad(load)),
+      close: async () => {},
+    }
+  }
+
+  private guarded(number: number, epoch: bigint, body: (slot: Slot) => void, onFenced: () => void): void {
+    const slot = this.slots.get(number) as Slot
+    if (slot.epoch !== epoch) onFenced()
+    else body(slot)
+  }
+
+  private startBatch(header: BatchHeader): void {
+    if (this.header !== null) this.checkBoundary(this.header.to)
+    this.header = header
+  }
+
+  private storeLoad(load: readonly LoadProgress[]): void {
+    for (const progress of load) this.load.set(progress.table, progress)
+  }
+
+  private resume(): Resume {
+    const header = this.header
+    const confirmed = Array.from({ length: header?.lanes ?? 0 }, (_, i) => {
+      const slot = this.slots.get(i + 1) as Slot
+      return slot.batch === header?.batch ? slot.part : 0
+    })
+    const isUnfinished = header !== null && confirmed.some((part) => part < header.phases)
+    return {
+      position: header?.to ?? null,
+      batch: header?.batch ?? 0,
+      unfinished: isUnfinished ? { ...header, confirmed } : null,
+      load: [...this.load.values()],
+    }
+  }
+
+  private write(work: LaneWork): void {
+    for (const { destination, removals } of work.tables) {
+      const rows = this.tables.get(destination.id.name) as Map<string, Row>
+      for (const key of removals) rows.delete(folded(key[0] as Value))
+    }
+    for (const { destination, upserts } of work.tables)
+      for (const row of upserts) this.upsert(destination.id.name, row)
+  }
+
+  private upsert(table: string, row: Row): void {
+    const rows = this.tables.get(table) as Map<string, Row>
+    const key = folded(row[0] as Value)
+    for (const [otherKey, other] of rows)
+      if (
+        otherKey !== key &&
+        row[1] !== null &&
+        other[1] !== null &&
+        folded(other[1] as Value) === folded(row[1] as Value)
+      )
+        this.violations.push(`${table}: ${exact(row)} meets ${exact(other)} in a unique key`)
+    const version = row[2] as number
+    const highest = this.highest.get(`${table}/${key}`) ?? 0
+    if (version < highest) this.violations.push(`${table}: ${key} goes back from ${highest} to ${version}`)
+    this.highest.set(`${table}/${key}`, version)
+    rows.set(key, row)
+  }
+
+  /** DATA-PATH 1: every row that is there equals the source's row at the position. */
+  private checkBoundary(position: Position): void {
+    if (position.ordinal > 0) return
+    const source = this.source.states[Number(position.token)] as Tables
+    for (const [name, rows] of this.tables)
+      for (const [key, row] of rows) {
+        const original = source.get(name)?.get(key)
+        if (original === undefined || exact(original) !== exact(row))
+          this.violations.push(
+            `at ${position.token}: ${name} has ${exact(row)}, the source ${original === undefined ? 'nothing' : exact(original)}`,
+          )
+      }
+  }
+
+  differences(): string[] {
+    const source = this.source.states[this.source.written] as Tables
+    const lines = (tables: Tables): string[] =>
+      [...tables].flatMap(([name, rows]) => [...rows.values()].map((row) => `${name} ${exact(row)}`)).sort()
+    const mine = new Set(lines(this.tables))
+    const theirs = new Set(lines(source))
+    return [
+      ...[...theirs].filter((line) => !mine.has(line)).map((line) => `missing: ${line}`),
+      ...[...mine].filter((line) => !theirs.has(line)).map((line) => `too much: ${line}`),
+    ]
+  }
+}
