@@ -96,6 +96,18 @@ export const catalogue = {
     title: 'The API cannot be reached',
     remedy: 'Start `syncline server`, or check --server.',
   },
+  'SYNC-1108': {
+    disposition: 'retry',
+    scope: 'api',
+    title: 'No worker answers',
+    remedy: 'Start `syncline worker --role control`, then repeat the request.',
+  },
+  'SYNC-1109': {
+    disposition: 'reject',
+    scope: 'api',
+    title: 'The request comes from a page of another site',
+    remedy: 'Call the API from a program, or from its own pages.',
+  },
   // source
   'SYNC-2101': {
     disposition: 'retry',
@@ -188,6 +200,13 @@ export const catalogue = {
     scope: 'source',
     title: 'No table matches',
     remedy: 'Check the patterns under spec.tables, and the privileges of the source user.',
+  },
+  'SYNC-2210': {
+    disposition: 'block',
+    scope: 'source',
+    title: 'The source lacks transactions that were already applied',
+    remedy:
+      'It is another server, or was restored to an earlier time. Point the endpoint at the right server and resume, or delete the pipeline and load again.',
   },
   'SYNC-2301': {
     disposition: 'block',

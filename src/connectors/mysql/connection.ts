@@ -55,6 +55,7 @@ function setUpStatement(role: Role, more: readonly string[]): string {
   if (role === 'write') {
     settings.push('SESSION foreign_key_checks = 0', `SESSION innodb_lock_wait_timeout = ${lockWaitSeconds}`)
   }
+  if (role === 'read') settings.push('SESSION max_execution_time = 0')
   if (role === 'admin') settings.push('SESSION lock_wait_timeout = 30')
   return `SET NAMES ${role === 'admin' ? 'utf8mb4' : 'binary'}; SET ${[...settings, ...more].join(', ')}`
 }

@@ -18,6 +18,8 @@ export interface QueryOptions {
   readonly decoders?: readonly (readonly CellDecoder[] | null)[]
   /** Gives up (and gives the connection up) after this time, however alive the server is. Default: never. */
   readonly maxMs?: number
+  /** Rows beyond this are given up, and the connection with them: the results come with `complete: false`. */
+  readonly maxBytes?: number
 }
 
 export interface Connection {
@@ -96,7 +98,11 @@ export function createSession(deps: SessionDeps): Connection {
   const start = (job: Job): void => {
     current = {
       job,
-      reader: createAnswerReader(job.options.decoders ?? null, framesOf(job.packet.length)),
+      reader: createAnswerReader(
+        job.options.decoders ?? null,
+        framesOf(job.packet.length),
+        job.options.maxBytes,
+      ),
       startedAtMs: performance.now(),
     }
     lastMovedAtMs = performance.now()
@@ -128,9 +134,10 @@ export function createSession(deps: SessionDeps): Connection {
       lose(networkError('PROTOCOL_UNEXPECTED_PACKET', chunk.toString('utf8', 13, 200)))
       return
     }
+    const { reader } = current
     let results: QueryResult[] | null
     try {
-      results = current.reader.take(chunk)
+      results = reader.take(chunk)
     } catch (error) {
       const classified = classify(error, side)
       if (
@@ -144,7 +151,14 @@ export function createSession(deps: SessionDeps): Connection {
       }
       return
     }
-    if (results !== null) finish((job) => job.resolve(results))
+    if (results === null) return
+    if (reader.isCut) {
+      current.job.resolve(results)
+      current = undefined
+      lose(networkError('PROTOCOL_CONNECTION_LOST', 'the rest of an answer was given up'))
+      return
+    }
+    finish((job) => job.resolve(results))
   }
   const onEnd = (): void => lose(networkError('PROTOCOL_CONNECTION_LOST', 'the server closed the connection'))
 

@@ -18,8 +18,10 @@ export interface QueryResult {
   readonly warnings: number
   /** The server's own words ("Records: 3  Duplicates: 1  Warnings: 0"), a byte string. */
   readonly info: string
-  /** Bytes of the rows as received. */
+  /** Approximate memory of the rows, as core/value.ts counts it. */
   readonly bytes: number
+  /** False: there were more rows, and the answer was given up after `maxBytes`. */
+  readonly complete: boolean
 }
 
 /** What the server answered instead of a result. */
@@ -52,17 +54,21 @@ const longestFrame = 0xffffff
 const phase = { header: 0, columns: 1, columnsEnd: 2, rows: 3 } as const
 
 export interface AnswerReader {
-  /** Takes received bytes. Returns the results when the answer is complete, null before. Throws ServerError or ProtocolError. */
+  /** Takes received bytes. Returns the results when the answer is complete or cut, null before. Throws ServerError or ProtocolError. */
   take(chunk: Buffer): QueryResult[] | null
+  /** The rest of the answer was given up: the connection cannot be used any further. */
+  readonly isCut: boolean
 }
 
 /**
  * @param decoders by statement that gives rows; null: all columns as byte strings
+ * @param maxBytes rows of one statement beyond this are given up after the row that passes it
  * @param firstSequence number of the answer's first packet: the count of packets that the command took
  */
 export function createAnswerReader(
   decoders: readonly (readonly CellDecoder[] | null)[] | null = null,
   firstSequence = 1,
+  maxBytes = Number.POSITIVE_INFINITY,
 ): AnswerReader {
   let state: number = phase.header
   let sequence = firstSequence & 0xff
@@ -72,6 +78,7 @@ export function createAnswerReader(
   let rows: Row[] = []
   let rowBytes = 0
   let cells: readonly CellDecoder[] | null = null
+  let isCut = false
   // Bytes of a frame whose end has not come yet, and how many are needed before it is worth looking again.
   let held: Buffer[] = []
   let heldBytes = 0
@@ -109,6 +116,7 @@ export function createAnswerReader(
               warnings,
               info,
               bytes: 0,
+              complete: true,
             },
             status,
           )
@@ -137,13 +145,37 @@ export function createAnswerReader(
           const warnings = bytes.readUInt16LE(start + 1)
           const status = bytes.readUInt16LE(start + 3)
           return finish(
-            { columns, rows, affectedRows: rows.length, insertId: 0n, warnings, info: '', bytes: rowBytes },
+            {
+              columns,
+              rows,
+              affectedRows: rows.length,
+              insertId: 0n,
+              warnings,
+              info: '',
+              bytes: rowBytes,
+              complete: true,
+            },
             status,
           )
         }
         rows.push(readRow(bytes, text(), start, end, columnCount, cells))
-        rowBytes += end - start
-        return false
+        rowBytes += end - start + 32 + 15 * columnCount
+        if (rowBytes < maxBytes) return false
+        isCut = true
+        finish(
+          {
+            columns,
+            rows,
+            affectedRows: rows.length,
+            insertId: 0n,
+            warnings: 0,
+            info: '',
+            bytes: rowBytes,
+            complete: false,
+          },
+          0,
+        )
+        return true
       }
     }
   }
@@ -176,7 +208,7 @@ export function createAnswerReader(
       }
       at = end
       if (done) {
-        if (at !== bytes.length) throw new ProtocolError('bytes came after the end of the answer')
+        if (at !== bytes.length && !isCut) throw new ProtocolError('bytes came after the end of the answer')
         return at
       }
     }
@@ -185,6 +217,9 @@ export function createAnswerReader(
   }
 
   return {
+    get isCut() {
+      return isCut
+    },
     take(chunk) {
       let bytes = chunk
       if (heldBytes > 0) {

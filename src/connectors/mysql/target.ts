@@ -1,0 +1,22 @@
+/**
+ * A MySQL server as a target: its tables as they are, and the write side (sink/).
+ * Opening connects once, so that a wrong password shows here and not in the middle of a batch.
+ */
+import type { Target } from '../contract.ts'
+import { readTablesByName } from './catalogue.ts'
+import type { MysqlEndpoint } from './config.ts'
+import { connect } from './connection.ts'
+import { createSink } from './sink/sink.ts'
+
+/** @throws SyncError 31xx when the target cannot be reached or refuses the login */
+export async function openMysqlTarget(config: MysqlEndpoint): Promise<Target> {
+  const connection = await connect(config, 'admin', { side: 'target' })
+  return {
+    async tables(ids) {
+      const details = await readTablesByName(connection, ids)
+      return new Map([...details].map(([name, detail]) => [name, detail.shape]))
+    },
+    sink: (pipeline, options) => createSink(() => connect(config, 'write'), pipeline, options),
+    close: () => connection.close(),
+  }
+}
