@@ -1,0 +1,60 @@
+/**
+ * JSON text that gives back exactly what was put in: positions and key values as they are stored at the target.
+ *
+ * ASCII only, so that no character set of a session or a column can change it. Key values keep their JavaScript type: a bigint is
+ * `{"i":"..."}`, -0 is `{"n":"-0"}`, a byte string is a JSON string whose units 0 to 255 are the bytes. Pure; text that this
+ * module did not write throws SYNC-9001 and is never guessed at.
+ */
+import { SyncError } from '../../../core/errors.ts'
+import type { Position } from '../../../core/position.ts'
+import type { Value } from '../../../core/value.ts'
+
+const beyondAscii = /[\u007f-\uffff]/g
+
+const asciiJson = (value: unknown): string =>
+  JSON.stringify(value).replace(
+    beyondAscii,
+    (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  )
+
+export const positionText = (position: Position): string =>
+  asciiJson({ token: position.token, ordinal: position.ordinal })
+
+export function positionOf(text: string): Position {
+  const found = parsed(text) as Partial<Position> | null
+  if (typeof found?.token !== 'string' || typeof found.ordinal !== 'number') throw unreadable(text)
+  return { token: found.token, ordinal: found.ordinal }
+}
+
+export const keyText = (key: readonly Value[]): string => asciiJson(key.map(encoded))
+
+export function keyValuesOf(text: string): readonly Value[] {
+  const found = parsed(text)
+  if (!Array.isArray(found)) throw unreadable(text)
+  return found.map((part) => decoded(part, text))
+}
+
+function encoded(value: Value): unknown {
+  if (typeof value === 'bigint') return { i: `${value}` }
+  if (Object.is(value, -0)) return { n: '-0' }
+  return value
+}
+
+function decoded(part: unknown, text: string): Value {
+  if (part === null || typeof part === 'number' || typeof part === 'string') return part
+  const { i, n } = part as { i?: unknown; n?: unknown }
+  if (typeof i === 'string') return BigInt(i)
+  if (n === '-0') return -0
+  throw unreadable(text)
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    throw unreadable(text)
+  }
+}
+
+const unreadable = (text: string): SyncError =>
+  new SyncError('SYNC-9001', `the target's mark rows hold a text that cannot be read: ${text.slice(0, 200)}`)

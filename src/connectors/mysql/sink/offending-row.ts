@@ -1,0 +1,194 @@
+/**
+ * Which row of a batch the target refuses, and why: for the message and the remedy of a blocked pipeline.
+ *
+ * Runs after the failed transaction was rolled back: the same statements again, then those of the refused one row by row, and rolls back
+ * whatever happens. After a first error nothing is sent but reads and ROLLBACK, because some errors end the transaction at the server and
+ * a write behind them would commit by itself. Begins with the mark row like every transaction, so a fenced owner finds nothing.
+ * Finding nothing is not an error: the cause may be gone, or the search itself be interrupted.
+ */
+import { SyncError } from '../../../core/errors.ts'
+import type { Destination } from '../../../core/plan.ts'
+import { type ColumnType, tableName } from '../../../core/schema.ts'
+import { bytesOf, type Row, type Value } from '../../../core/value.ts'
+import type { Connection } from '../connection.ts'
+import { classify } from '../errors.ts'
+import { identifier, qualifiedName } from '../sql-text.ts'
+import { columnWriter } from './column-writer.ts'
+import type { WriteStatement } from './statements.ts'
+
+export interface RefusedWrite {
+  /** The statements that begin the transaction (mark row). */
+  readonly head: string
+  readonly statements: () => Iterable<WriteStatement>
+  readonly single: (destination: Destination, row: Row) => readonly string[]
+}
+
+const rowErrors = new Set(['SYNC-3301', 'SYNC-3302', 'SYNC-3303', 'SYNC-3199'])
+const notAnAnswer = new Set(['SYNC-3101', 'SYNC-3104', 'SYNC-4002', 'SYNC-9001'])
+
+/** The failure with table, key and unique key named, as far as they can be found. Never throws; leaves no transaction open. */
+export async function explainRefusal(
+  connection: Connection,
+  write: RefusedWrite,
+  failure: SyncError,
+): Promise<SyncError> {
+  if (notAnAnswer.has(failure.code)) return failure
+  try {
+    const refused = await firstRefused(connection, write)
+    if (refused === null) return failure
+    const { statement, index, error } = refused
+    if (statement.kind === 'removal' || !rowErrors.has(error.code)) {
+      return named(error, statement.destination, null, null)
+    }
+    return await refusedRow(connection, write, statement, index, error)
+  } catch {
+    return failure
+  } finally {
+    await connection.query('ROLLBACK').catch(() => connection.destroy())
+  }
+}
+
+interface Refused {
+  readonly statement: WriteStatement
+  readonly index: number
+  readonly error: SyncError
+}
+
+async function firstRefused(connection: Connection, write: RefusedWrite): Promise<Refused | null> {
+  await connection.queryAll(write.head)
+  let index = 0
+  for (const statement of write.statements()) {
+    const error = await errorOf(connection, statement.sql)
+    if (error !== null) return notAnAnswer.has(error.code) ? null : { statement, index, error }
+    index++
+  }
+  return null
+}
+
+async function refusedRow(
+  connection: Connection,
+  write: RefusedWrite,
+  refused: WriteStatement,
+  index: number,
+  error: SyncError,
+): Promise<SyncError> {
+  await connection.query('ROLLBACK')
+  await connection.queryAll(write.head)
+  let before = 0
+  for (const statement of write.statements()) {
+    if (before++ === index) break
+    await connection.queryAll(statement.sql)
+  }
+  for (const row of refused.rows) {
+    for (const sql of write.single(refused.destination, row)) {
+      const rowError = await errorOf(connection, sql)
+      if (rowError === null) continue
+      if (notAnAnswer.has(rowError.code)) return named(error, refused.destination, null, null)
+      return describeRow(connection, refused.destination, row, rowError)
+    }
+  }
+  return named(error, refused.destination, null, null)
+}
+
+async function errorOf(connection: Connection, sql: string): Promise<SyncError | null> {
+  try {
+    await connection.queryAll(sql)
+    return null
+  } catch (error) {
+    return classify(error, 'target')
+  }
+}
+
+const erBadNull = 1048
+
+async function describeRow(
+  connection: Connection,
+  destination: Destination,
+  row: Row,
+  error: SyncError,
+): Promise<SyncError> {
+  if (error.code !== 'SYNC-3301') return named(error, destination, row, null)
+  const empty = destination.columns.find((column, i) => !column.nullable && row[i] === null)
+  if (error.details['errno'] === erBadNull && empty !== undefined) {
+    const refusal = new SyncError('SYNC-3302', `${error.message}; the source's value is NULL`, {
+      details: error.details,
+      cause: error,
+    })
+    return named(refusal, destination, row, null)
+  }
+  return named(error, destination, row, await metUniqueKey(connection, destination, row))
+}
+
+/** The unique key whose value belongs to another row at the target. */
+async function metUniqueKey(
+  connection: Connection,
+  destination: Destination,
+  row: Row,
+): Promise<string | null> {
+  const equal = (ordinals: readonly number[]): string =>
+    ordinals
+      .map((i) => {
+        const type = destination.valueTypes[i] as ColumnType
+        const target = destination.columns[i]
+        const write = columnWriter(type, target?.type ?? type)
+        return `${identifier(target?.name ?? '')} = ${write(row[i] as Value)}`
+      })
+      .join(' AND ')
+  for (const key of destination.uniqueKeys) {
+    if (key.ordinals.length === 0) continue
+    const { rows } = await connection.query(
+      `SELECT 1 FROM ${qualifiedName(destination.id)} WHERE ${equal(key.ordinals)} ` +
+        `AND NOT (${equal(destination.key.ordinals)}) LIMIT 1`,
+    )
+    if (rows.length > 0) return key.name
+  }
+  return null
+}
+
+function named(
+  error: SyncError,
+  destination: Destination,
+  row: Row | null,
+  uniqueKey: string | null,
+): SyncError {
+  const table = tableName(destination.id)
+  const key = row === null ? null : describeKey(destination, keyOfRow(destination, row))
+  const where = [`table ${table}`, ...(key === null ? [] : [`row ${key}`])]
+  if (uniqueKey !== null) where.push(`unique key ${uniqueKey}`)
+  return new SyncError(error.code, `${error.message} (${where.join(', ')})`, {
+    remedy: error.remedy,
+    details: {
+      ...error.details,
+      table,
+      ...(key === null ? {} : { key }),
+      ...(uniqueKey === null ? {} : { uniqueKey }),
+    },
+    cause: error.cause ?? error,
+  })
+}
+
+/** The values of the destination's key in a whole row. */
+export const keyOfRow = (destination: Destination, row: Row): readonly Value[] =>
+  destination.key.ordinals.map((ordinal) => row[ordinal] as Value)
+
+const longestShownBytes = 64
+
+/** A key for people: `id=5, code='x'`; long values are cut, bytes stand in hexadecimal. */
+export function describeKey(destination: Destination, key: readonly Value[]): string {
+  return destination.key.ordinals
+    .map((ordinal, i) => {
+      const name = destination.columns[ordinal]?.name ?? `column ${ordinal}`
+      return `${name}=${shown(key[i] as Value, destination.valueTypes[ordinal])}`
+    })
+    .join(', ')
+}
+
+function shown(value: Value, type: ColumnType | undefined): string {
+  if (typeof value !== 'string') return String(value)
+  const cut = value.length > longestShownBytes
+  const bytes = bytesOf(value.slice(0, longestShownBytes))
+  const isText =
+    type?.kind !== 'bytes' && (type?.charset === undefined || /^(?:utf8|ascii)/.test(type.charset))
+  const text = isText ? `'${new TextDecoder().decode(bytes)}'` : `0x${Buffer.from(bytes).toString('hex')}`
+  return cut ? `${text}...` : text
+}

@@ -1,0 +1,178 @@
+/**
+ * The write side of one pipeline at a MySQL target: one connection per slot, slot 0 for headers and small batches, one per lane.
+ *
+ * Guarantees (DATA-PATH 3 to 5): every transaction begins with its slot's mark row under our epoch and owner; fenced writes throw SYNC-4002
+ * and have changed nothing; a batch, and each lane's part of it, is written at most once; nothing is left half-written.
+ * Assumes: one call at a time per slot; lanes of one batch may run side by side. After SYNC-3101 the answer to "was it written?" is the next
+ * takeover's. Nothing is stored in memory that the mark rows do not hold.
+ */
+import { randomUUID } from 'node:crypto'
+import { SyncError } from '../../../core/errors.ts'
+import type { LaneWork } from '../../../core/plan.ts'
+import type { Resume, Sink, SinkOptions } from '../../contract.ts'
+import type { Connection } from '../connection.ts'
+import { textLiteral } from '../sql-text.ts'
+import { positionText } from './exact-json.ts'
+import {
+  beginWithMark,
+  headerAssignments,
+  laneAssignments,
+  loadStatement,
+  type Ownership,
+} from './mark-table.ts'
+import { createStatementBuilder, type StatementBuilder } from './statements.ts'
+import { takeMarks } from './takeover.ts'
+import { runTransaction } from './write-transaction.ts'
+
+/**
+ * Removals by many keys must not fall back to a scan for want of optimizer memory; definitions that are being changed at the target
+ * are waited for as briefly as row locks, so that the status can tell.
+ */
+const slotSettings = 'SET SESSION range_optimizer_max_mem_size = 0, lock_wait_timeout = 5'
+
+/** The server refuses a packet that reaches max_allowed_packet, its header included. */
+const packetOverheadBytes = 64
+
+interface Owned {
+  readonly ownership: Ownership
+  /** The batch whose lanes may write; null when none is open. */
+  openBatch: number | null
+}
+
+/**
+ * @param connect opens a session of role `write` (connection.ts); called once per slot
+ * @param pipeline at most 64 characters
+ */
+export async function createSink(
+  connect: (role: 'write') => Promise<Connection>,
+  pipeline: string,
+  options: SinkOptions,
+): Promise<Sink> {
+  const slots: Connection[] = []
+  const busy = new Set<number>()
+  let owned: Owned | null = null
+  let isClosed = false
+  let maxPacketBytes = 0
+  let builder: StatementBuilder
+
+  async function openSlot(): Promise<Connection> {
+    const connection = await connect('write')
+    try {
+      if (isClosed) throw new SyncError('SYNC-3101', 'the sink was closed while it connected')
+      await connection.query(slotSettings)
+      return connection
+    } catch (error) {
+      connection.destroy()
+      throw error
+    }
+  }
+
+  /** Connections of slots 0 to `lanes` at least; lost ones are replaced. */
+  async function openSlots(lanes: number): Promise<readonly Connection[]> {
+    const opening: Promise<void>[] = []
+    for (let slot = 0; slot <= lanes; slot++) {
+      const connection = slots[slot]
+      if (connection !== undefined && !connection.isLost) continue
+      opening.push(openSlot().then((opened) => void (slots[slot] = opened)))
+    }
+    const failed = (await Promise.allSettled(opening)).find((result) => result.status === 'rejected')
+    if (failed !== undefined) throw failed.reason
+    return slots
+  }
+
+  // A target that cannot be reached is told of here, before anything is planned.
+  await openSlots(0)
+
+  /** One writer per slot: two at once on a connection would mix their transactions. */
+  async function exclusively<T>(slot: number, write: (connection: Connection, mine: Owned) => Promise<T>): Promise<T> {
+    const connection = slots[slot]
+    if (owned === null) throw new SyncError('SYNC-9001', 'a write before takeOver')
+    if (connection === undefined) throw new SyncError('SYNC-9001', `lane ${slot} has no connection`)
+    if (busy.has(slot)) throw new SyncError('SYNC-9001', `two writes at once in slot ${slot}`)
+    busy.add(slot)
+    try {
+      return await write(connection, owned)
+    } finally {
+      busy.delete(slot)
+    }
+  }
+
+  const transact = (
+    slot: number,
+    assignments: readonly string[],
+    condition: string | null,
+    works: readonly LaneWork[],
+    tail: readonly string[],
+  ): Promise<void> =>
+    exclusively(slot, (connection, { ownership }) =>
+      runTransaction(connection, {
+        ownership,
+        slot,
+        head: beginWithMark(ownership, slot, assignments, condition),
+        statements: () => builder.statements(works),
+        single: builder.single,
+        tail,
+        maxPacketBytes,
+      }),
+    )
+
+  return {
+    async takeOver(epoch) {
+      if (busy.size > 0) throw new SyncError('SYNC-9001', 'a takeover while writes of this sink are in flight')
+      owned = null
+      const ownership: Ownership = { pipeline, epoch, owner: randomUUID() }
+      const [connection] = await openSlots(options.lanes)
+      const { rows } = await (connection as Connection).query('SELECT @@session.max_allowed_packet')
+      maxPacketBytes = Number(rows[0]?.[0]) - packetOverheadBytes
+      builder = createStatementBuilder({ maxPacketBytes })
+      const resume: Resume = await takeMarks(
+        { connection: connection as Connection, openSlots, lanes: options.lanes, origin: options.origin },
+        ownership,
+      )
+      owned = { ownership, openBatch: resume.unfinished?.batch ?? null }
+      return resume
+    },
+
+    begin: (position) =>
+      transact(0, [`to_position = COALESCE(to_position, ${textLiteral(positionText(position))})`], null, [], []),
+
+    applySmall(header, plan, load) {
+      if (owned !== null) owned.openBatch = null
+      const tail = load.length === 0 ? [] : [loadStatement(pipeline, load)]
+      return transact(0, headerAssignments(header, true), `batch < ${header.batch}`, plan.work.flat(), tail)
+    },
+
+    async writeHeader(header) {
+      if (header.lanes >= slots.length) {
+        throw new SyncError('SYNC-9001', `a batch of ${header.lanes} lanes for ${slots.length - 1} connections`)
+      }
+      if (owned !== null) owned.openBatch = null
+      await transact(0, headerAssignments(header, false), `batch < ${header.batch}`, [], [])
+      if (owned !== null) owned.openBatch = header.batch
+    },
+
+    async applyLane(header, lane, phase, work) {
+      if (owned !== null && owned.openBatch !== header.batch) {
+        throw new SyncError('SYNC-9001', `lane ${lane} writes batch ${header.batch}, whose header does not stand`)
+      }
+      const { batch } = header
+      await transact(
+        lane,
+        laneAssignments(header, phase),
+        `(batch < ${batch} OR (batch = ${batch} AND part < ${phase}))`,
+        [work],
+        [],
+      )
+    },
+
+    async storeLoad(load) {
+      if (load.length > 0) await transact(0, [], null, [], [loadStatement(pipeline, load)])
+    },
+
+    async close() {
+      isClosed = true
+      owned = null
+      for (const connection of slots) connection?.destroy()
+    },
+  }
+}

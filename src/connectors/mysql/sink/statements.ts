@@ -1,0 +1,131 @@
+/**
+ * A plan's work as SQL statements, lazily and in order: all removals of all tables, then all upserts (core/plan.ts).
+ *
+ * Statements are bounded by rows and bytes, so that memory and the server's parse are bounded whatever the size of a batch: 1 MiB is far
+ * behind the point where larger statements stop being faster. A single row may be larger, up to what the server accepts; beyond that SYNC-3303
+ * names table, key and size. The same work gives the same statements, so a transaction can be built again after a deadlock.
+ */
+import { SyncError } from '../../../core/errors.ts'
+import type { Destination, LaneWork, TableWork } from '../../../core/plan.ts'
+import { tableName } from '../../../core/schema.ts'
+import type { Row, Value } from '../../../core/value.ts'
+import { needsNonStrict } from '../sql-text.ts'
+import { type DestinationSql, destinationSql } from './destination-sql.ts'
+import { describeKey, keyOfRow } from './offending-row.ts'
+
+export const maxStatementBytes = 1024 * 1024
+export const maxUpsertRows = 2_000
+/** Range access by many row constructors costs the optimizer memory and time per key. */
+export const maxRemovalKeys = 1_000
+
+/** A statement, and the rows that it writes, so that a refusal can be traced to one of them. */
+export interface WriteStatement {
+  readonly sql: string
+  readonly destination: Destination
+  readonly kind: 'removal' | 'upsert'
+  readonly rows: readonly Row[]
+}
+
+export interface StatementLimits {
+  /** Bytes of the largest packet that the server takes. */
+  readonly maxPacketBytes: number
+}
+
+export interface StatementBuilder {
+  /** All removals of all the works, then all upserts. */
+  statements(works: readonly LaneWork[]): Generator<WriteStatement>
+  /** One upsert of one row alone, for the search of an offending row. */
+  single(destination: Destination, row: Row): readonly string[]
+}
+
+export function createStatementBuilder(limits: StatementLimits): StatementBuilder {
+  const made = new WeakMap<Destination, DestinationSql>()
+  const sqlOf = (destination: Destination): DestinationSql => {
+    let sql = made.get(destination)
+    if (sql === undefined) {
+      sql = destinationSql(destination)
+      made.set(destination, sql)
+    }
+    return sql
+  }
+  const largest = Math.min(maxStatementBytes, limits.maxPacketBytes >>> 2)
+
+  function* removals({ destination, removals: keys }: TableWork): Generator<WriteStatement> {
+    const sql = sqlOf(destination)
+    let text = sql.removeHead
+    let from = 0
+    for (let i = 0; i < keys.length; i++) {
+      const part = sql.keyText(keys[i] as Row)
+      if (i > from && (i - from >= maxRemovalKeys || text.length + part.length >= largest)) {
+        yield { sql: `${text})`, destination, kind: 'removal', rows: keys.slice(from, i) }
+        text = sql.removeHead
+        from = i
+      }
+      text += i > from ? `,${part}` : part
+    }
+    if (keys.length > from) yield { sql: `${text})`, destination, kind: 'removal', rows: keys.slice(from) }
+  }
+
+  function* upserts({ destination, upserts: rows }: TableWork): Generator<WriteStatement> {
+    const sql = sqlOf(destination)
+    const { upsertHead, upsertTail, enumOrdinals } = sql
+    const fixedBytes = upsertHead.length + upsertTail.length
+    let text = ''
+    let held: Row[] = []
+    const flush = (): WriteStatement => {
+      const statement: WriteStatement = { sql: upsertHead + text + upsertTail, destination, kind: 'upsert', rows: held }
+      text = ''
+      held = []
+      return statement
+    }
+    for (const row of rows) {
+      if (enumOrdinals.length > 0 && hasEmptyEnum(row, destination, enumOrdinals)) {
+        for (const statement of sql.emptyEnumStatements(row)) {
+          yield { sql: statement, destination, kind: 'upsert', rows: [row] }
+        }
+        continue
+      }
+      const part = sql.rowText(row)
+      if (fixedBytes + part.length > limits.maxPacketBytes) {
+        throw tooLarge(destination, row, fixedBytes + part.length, limits.maxPacketBytes)
+      }
+      if (held.length > 0 && (held.length >= maxUpsertRows || fixedBytes + text.length + part.length >= largest)) {
+        yield flush()
+      }
+      text += held.length > 0 ? `,${part}` : part
+      held.push(row)
+    }
+    if (held.length > 0) yield flush()
+  }
+
+  return {
+    *statements(works) {
+      for (const work of works) for (const table of work.tables) yield* removals(table)
+      for (const work of works) for (const table of work.tables) yield* upserts(table)
+    },
+    single(destination, row) {
+      const sql = sqlOf(destination)
+      if (hasEmptyEnum(row, destination, sql.enumOrdinals)) return sql.emptyEnumStatements(row)
+      return [sql.upsertHead + sql.rowText(row) + sql.upsertTail]
+    },
+  }
+}
+
+function hasEmptyEnum(row: Row, destination: Destination, ordinals: readonly number[]): boolean {
+  for (const ordinal of ordinals) {
+    const type = destination.valueTypes[ordinal]
+    if (type !== undefined && needsNonStrict(row[ordinal] as Value, type)) return true
+  }
+  return false
+}
+
+const tooLarge = (destination: Destination, row: Row, bytes: number, maxBytes: number): SyncError =>
+  new SyncError(
+    'SYNC-3303',
+    `a row of ${tableName(destination.id)} (${describeKey(destination, keyOfRow(destination, row))}) takes ${bytes} bytes as a ` +
+      `statement; the target accepts ${maxBytes}`,
+    {
+      remedy: `Set max_allowed_packet at the target to at least ${Math.ceil((bytes + 1024) / 1_048_576)} MiB, then resume.`,
+      details: { table: tableName(destination.id), bytes, maxBytes },
+    },
+  )

@@ -1,0 +1,219 @@
+/**
+ * Takes a pipeline's mark rows for a new owner, and reads where the last one stood (DATA-PATH 5).
+ *
+ * One transaction locks all of them, which waits for every write in flight; after it no write of an earlier owner can succeed, and what is
+ * read inside is final. A predecessor that holds a row for long (frozen, cut off) has its connections killed; those named in the rows,
+ * of our own account and younger than the server's start only. A newer owner is never disturbed: SYNC-4002. A crash at any point leaves the
+ * rows with the old owner or the new one, and either can be taken over again.
+ */
+import { SyncError } from '../../../core/errors.ts'
+import type { LoadProgress, Resume, UnfinishedBatch } from '../../contract.ts'
+import type { Connection } from '../connection.ts'
+import { classify } from '../errors.ts'
+import { textLiteral } from '../sql-text.ts'
+import { keyValuesOf, positionOf } from './exact-json.ts'
+import { createStatements, loadTable, markTable, type Ownership } from './mark-table.ts'
+
+export interface TakeoverDeps {
+  /** Of slot 0. */
+  readonly connection: Connection
+  /** Gives the connections of slots 0 to `lanes`, opening what is missing. */
+  readonly openSlots: (lanes: number) => Promise<readonly Connection[]>
+  readonly lanes: number
+  readonly origin: string
+}
+
+const lockWaitSeconds = 2
+const maxLockWaits = 6
+
+/** @throws SyncError: 4002 when somebody newer is there, 3104 when the rows stay locked, 3101, 3103 */
+export async function takeMarks(deps: TakeoverDeps, ownership: Ownership): Promise<Resume> {
+  const { connection } = deps
+  await createTables(connection)
+  const seen = await readMarks(connection, ownership, '')
+  assertNobodyNewer(seen, ownership)
+  await addSlots(deps, ownership, seen)
+  await connection.query(
+    `SET @syncline_wait = @@SESSION.innodb_lock_wait_timeout, SESSION innodb_lock_wait_timeout = ${lockWaitSeconds}`,
+  )
+  try {
+    const resume = await lockAndTake(deps, ownership)
+    await connection.query('SET SESSION innodb_lock_wait_timeout = @syncline_wait')
+    return resume
+  } catch (error) {
+    // Whatever is open or half set up goes with the connection; a takeover begins with a fresh one.
+    connection.destroy()
+    throw classify(error, 'target')
+  }
+}
+
+async function createTables(connection: Connection): Promise<void> {
+  try {
+    await connection.queryAll(`SELECT 1 FROM ${markTable} LIMIT 0; SELECT 1 FROM ${loadTable} LIMIT 0`)
+  } catch (error) {
+    if (classify(error, 'target').code !== 'SYNC-3201') throw error
+    for (const statement of createStatements) await connection.query(statement)
+  }
+}
+
+interface Mark {
+  readonly slot: number
+  readonly epoch: bigint
+  readonly batch: number
+  readonly part: number
+  readonly from: string | null
+  readonly to: string | null
+  readonly lanes: number
+  readonly phases: number
+  readonly planDigest: string
+  readonly connectionId: number | null
+  readonly ageSeconds: number
+}
+
+async function readMarks(
+  connection: Connection,
+  { pipeline }: Ownership,
+  locking: '' | 'FOR UPDATE',
+): Promise<readonly Mark[]> {
+  const { rows } = await connection.query(
+    'SELECT slot, epoch, batch, part, from_position, to_position, lanes, phases, plan_digest, connection_id, ' +
+      `TIMESTAMPDIFF(SECOND, updated_at, CURRENT_TIMESTAMP) FROM ${markTable} ` +
+      `WHERE pipeline = ${textLiteral(pipeline)} ORDER BY slot ${locking}`,
+  )
+  return rows.map((row) => ({
+    slot: Number(row[0]),
+    epoch: BigInt(row[1] as string),
+    batch: Number(row[2]),
+    part: Number(row[3]),
+    from: row[4] as string | null,
+    to: row[5] as string | null,
+    lanes: Number(row[6]),
+    phases: Number(row[7]),
+    planDigest: row[8] as string,
+    connectionId: row[9] === null ? null : Number(row[9]),
+    ageSeconds: Number(row[10]),
+  }))
+}
+
+/** The same epoch is ourselves, on connections that we have lost since: the owner drawn anew fences what they may still hold. */
+function assertNobodyNewer(marks: readonly Mark[], { pipeline, epoch }: Ownership): void {
+  const newer = marks.find((mark) => mark.epoch > epoch)
+  if (newer === undefined) return
+  throw new SyncError('SYNC-4002', `pipeline ${pipeline}: epoch ${newer.epoch} is newer than ${epoch}`)
+}
+
+/** How many lanes need a slot: ours, and those of a batch that may have to be finished. */
+const lanesNeeded = (deps: TakeoverDeps, marks: readonly Mark[]): number =>
+  Math.max(deps.lanes, marks.find((mark) => mark.slot === 0)?.lanes ?? 0)
+
+/** A statement of its own, and only for slots that are missing: inserting over a row in use would wait, and two of those could deadlock. */
+async function addSlots(
+  deps: TakeoverDeps,
+  { pipeline }: Ownership,
+  marks: readonly Mark[],
+): Promise<void> {
+  const present = new Set(marks.map((mark) => mark.slot))
+  const missing: number[] = []
+  for (let slot = 0; slot <= lanesNeeded(deps, marks); slot++) if (!present.has(slot)) missing.push(slot)
+  if (missing.length === 0) return
+  const rows = missing.map((slot) => `(${textLiteral(pipeline)}, ${slot}, 0)`)
+  await deps.connection.query(`INSERT IGNORE INTO ${markTable} (pipeline, slot, epoch) VALUES ${rows.join(', ')}`)
+}
+
+async function lockAndTake(deps: TakeoverDeps, ownership: Ownership): Promise<Resume> {
+  const { connection, origin } = deps
+  const marks = await lockMarks(deps, ownership)
+  assertNobodyNewer(marks, ownership)
+  const connections = await deps.openSlots(lanesNeeded(deps, marks))
+  const ids = connections.map(({ threadId }, slot) => `WHEN ${slot} THEN ${threadId}`).join(' ')
+  const { pipeline, epoch, owner } = ownership
+  const mine = `pipeline = ${textLiteral(pipeline)}`
+  const results = await connection.queryAll(
+    `UPDATE ${markTable} SET epoch = ${epoch}, owner = '${owner}', writes = writes + 1, updated_at = CURRENT_TIMESTAMP(6), ` +
+      `origin = ${textLiteral(origin)}, chain = ${textLiteral(JSON.stringify([origin]))}, ` +
+      `connection_id = CASE slot ${ids} END WHERE ${mine}; ` +
+      `SELECT table_name, after_key, rows_loaded, done FROM ${loadTable} WHERE ${mine}; COMMIT`,
+  )
+  const [updated, load] = results
+  if (updated?.affectedRows !== marks.length) {
+    throw new SyncError('SYNC-9001', `pipeline ${pipeline}: mark rows appeared while all of them were locked`)
+  }
+  return {
+    ...standing(marks),
+    load: (load?.rows ?? []).map(
+      ([table, after, rows, done]): LoadProgress => ({
+        table: Buffer.from(table as string, 'latin1').toString('utf8'),
+        after: after === null ? null : keyValuesOf(after as string),
+        rows: Number(rows),
+        done: done === '1',
+      }),
+    ),
+  }
+}
+
+/** Locks every row, in the order of slots, so that two takeovers wait for each other and never deadlock. */
+async function lockMarks(deps: TakeoverDeps, ownership: Ownership): Promise<readonly Mark[]> {
+  const { connection } = deps
+  for (let wait = 1; ; wait++) {
+    try {
+      await connection.query('BEGIN')
+      return await readMarks(connection, ownership, 'FOR UPDATE')
+    } catch (error) {
+      const failure = classify(error, 'target')
+      if (failure.code !== 'SYNC-3104') throw failure
+      await connection.query('ROLLBACK')
+      if (wait === maxLockWaits) {
+        throw new SyncError('SYNC-3104', 'another transaction at the target holds the mark rows of this pipeline', {
+          cause: failure,
+        })
+      }
+      const marks = await readMarks(connection, ownership, '')
+      assertNobodyNewer(marks, ownership)
+      await killPredecessors(deps, marks)
+    }
+  }
+}
+
+/**
+ * Connection numbers begin again when a server restarts, so a row older than the server names nobody. Our own account's connections can
+ * be seen and killed without any privilege.
+ */
+async function killPredecessors(deps: TakeoverDeps, marks: readonly Mark[]): Promise<void> {
+  const { connection } = deps
+  const own = new Set((await deps.openSlots(0)).map(({ threadId }) => threadId))
+  const [uptime, list] = await connection.queryAll("SHOW GLOBAL STATUS LIKE 'Uptime'; SHOW PROCESSLIST")
+  const uptimeSeconds = Number(uptime?.rows[0]?.[1] ?? 0)
+  const users = new Map((list?.rows ?? []).map((row) => [Number(row[0]), row[1]]))
+  const user = users.get(connection.threadId)
+  for (const { connectionId, ageSeconds } of marks) {
+    if (connectionId === null || own.has(connectionId) || ageSeconds >= uptimeSeconds) continue
+    if (user === undefined || users.get(connectionId) !== user) continue
+    // Gone meanwhile, or not ours to kill: the wait goes on, bounded by the caller.
+    await connection.query(`KILL ${connectionId}`).catch(() => undefined)
+  }
+}
+
+function standing(marks: readonly Mark[]): Omit<Resume, 'load'> {
+  const header = marks.find((mark) => mark.slot === 0)
+  if (header === undefined || header.to === null) return { position: null, batch: 0, unfinished: null }
+  return { position: positionOf(header.to), batch: header.batch, unfinished: unfinishedBatch(header, marks) }
+}
+
+function unfinishedBatch(header: Mark, marks: readonly Mark[]): UnfinishedBatch | null {
+  const { batch, lanes, phases } = header
+  const confirmed: number[] = []
+  for (let lane = 1; lane <= lanes; lane++) {
+    const mark = marks.find(({ slot }) => slot === lane)
+    confirmed.push(mark?.batch === batch ? mark.part : 0)
+  }
+  if (confirmed.every((part) => part === phases)) return null
+  return {
+    batch,
+    from: positionOf(header.from ?? ''),
+    to: positionOf(header.to ?? ''),
+    lanes,
+    phases,
+    planDigest: header.planDigest,
+    confirmed,
+  }
+}
