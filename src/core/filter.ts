@@ -103,13 +103,14 @@ function compile(ast: FilterAst, shape: TableShape): Compiled {
         throw filterError(ast.at, `${shown(column)}: ${operator.equalityRefused}`)
       }
       const operands = ast.literals.map((literal) => operator.operand(literal))
-      const list = operands.map((operand) => operand.sql).join(', ')
+      // Not IN (...): the server finds one common type for the list, and then -1 IN (0.5, 18446744073709551615) is true (9.7).
+      const equalities = operands.map((operand) => `${operator.sql} = ${operand.sql}`).join(' OR ')
       return {
         test: (row) => {
           const value = row[ordinal] as Value
           return value === null ? null : operands.some((operand) => operand.order(value) === 0)
         },
-        sql: `(${operator.sql} IN (${list}))`,
+        sql: `(${equalities})`,
       }
     }
   }
