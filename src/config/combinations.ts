@@ -3,18 +3,12 @@
  *
  * Pure. What depends on the tables that exist (two patterns that meet in one target table) is found by the pre-checks before the start.
  */
+import { asSyncError } from '../core/errors.ts'
+import { parseFilter } from '../core/filter.ts'
 import type { Endpoint } from './endpoint.ts'
 import { type ConfigIssue, type FieldPath, issue } from './issue.ts'
 import type { Pipeline, PipelineSpec, TableRuleSpec } from './pipeline.ts'
-
-/** Does a pattern with `*` cover this name (or every name of this other pattern)? */
-export function patternCovers(pattern: string, name: string): boolean {
-  const source = pattern
-    .split('*')
-    .map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'))
-    .join('.*')
-  return new RegExp(`^${source}$`, 's').test(name)
-}
+import { patternCovers } from './table-pattern.ts'
 
 export function combinationIssues(spec: PipelineSpec): ConfigIssue[] {
   const found: ConfigIssue[] = []
@@ -32,6 +26,7 @@ export function combinationIssues(spec: PipelineSpec): ConfigIssue[] {
     found.push(...columnIssues(rule, ['spec', 'tables', index, 'columns']))
     found.push(...mergingIssues(rule, ['spec', 'tables', index, 'to']))
     found.push(...orderIssues(spec.tables, index))
+    found.push(...filterIssues(rule, ['spec', 'tables', index, 'where']))
   })
   if (spec.source === spec.target) {
     spec.tables.forEach((rule, index) => {
@@ -121,6 +116,17 @@ function columnIssues(rule: TableRuleSpec, path: FieldPath): ConfigIssue[] {
   return found
 }
 
+function filterIssues(rule: TableRuleSpec, path: FieldPath): ConfigIssue[] {
+  if (rule.where === undefined) return []
+  try {
+    parseFilter(rule.where)
+    return []
+  } catch (error) {
+    const { code, message, remedy } = asSyncError(error)
+    return [issue(code, path, message, remedy)]
+  }
+}
+
 /** A pattern that may match many tables must not give them all one name. */
 function mergingIssues(rule: TableRuleSpec, path: FieldPath): ConfigIssue[] {
   const target = `${rule.to.schema}.${rule.to.table}`
@@ -145,13 +151,15 @@ function orderIssues(rules: readonly TableRuleSpec[], index: number): ConfigIssu
     const excluded = earlier.exclude.some(
       (pattern) => patternCovers(pattern, rule.match) || patternCovers(rule.match, pattern),
     )
-    if (patternCovers(earlier.match, rule.match) && !excluded) {
+    if (earlier.match === rule.match || (patternCovers(earlier.match, rule.match) && !excluded)) {
       return [
         issue(
           'SYNC-1003',
           [...path, 'match'],
           `${rule.match} is taken by rule ${before} (${earlier.match}) already, so this rule never holds`,
-          `Put this rule before ${earlier.match}.`,
+          earlier.match === rule.match
+            ? 'Keep one of the two, or write what was excluded by its own pattern.'
+            : `Put this rule before ${earlier.match}.`,
         ),
       ]
     }

@@ -39,6 +39,11 @@ export interface PipelineStore {
   get(name: string): PipelineRecord | null
   /** @throws SyncError SYNC-4004 when there is no such generation */
   getGeneration(name: string, generation: number): PipelineGeneration
+  /**
+   * The generations of this incarnation since the one under which rows were first written, oldest first; empty when the workflow never got
+   * that far. The last is the one stored now.
+   */
+  writtenGenerations(name: string): PipelineGeneration[]
   /** Names of the pipelines that use an endpoint. */
   using(endpoint: string): string[]
   /**
@@ -135,15 +140,27 @@ export function createPipelineStore(database: Database, now: () => Date): Pipeli
       if (row === undefined) {
         throw new SyncError('SYNC-4004', `the store has no generation ${generation} of pipeline ${name}`)
       }
-      return {
-        pipeline: JSON.parse(String(row['document'])) as Pipeline,
-        source: JSON.parse(String(row['source'])) as Endpoint,
-        target: JSON.parse(String(row['target'])) as Endpoint,
-        generation,
-        incarnation: Number(row['incarnation']),
-        actor: String(row['actor']),
-        at: String(row['at']),
-      }
+      return generationOf(row)
+    },
+    writtenGenerations(name) {
+      const record = get(name)
+      if (record === null) return []
+      const first = database.get(
+        `SELECT min(at) AS at FROM audit WHERE kind = 'Pipeline' AND name = ? AND action = 'state' AND at >= ?
+         AND detail ->> 'state' IN ('loading', 'catching-up', 'streaming')`,
+        name,
+        record.createdAt,
+      )?.['at']
+      if (typeof first !== 'string') return []
+      const all = database
+        .all(
+          `SELECT * FROM generations WHERE kind = 'Pipeline' AND name = ? AND incarnation = ? ORDER BY generation`,
+          name,
+          record.incarnation,
+        )
+        .map(generationOf)
+      const inForce = all.findLastIndex(({ at }) => at <= first)
+      return all.slice(Math.max(0, inForce))
     },
     using: (endpoint) =>
       database
@@ -197,4 +214,14 @@ const recordOf = (row: SqlRow): PipelineRecord => ({
   wanted: row['wanted'] as Wanted,
   createdAt: String(row['created_at']),
   updatedAt: String(row['updated_at']),
+})
+
+const generationOf = (row: SqlRow): PipelineGeneration => ({
+  pipeline: JSON.parse(String(row['document'])) as Pipeline,
+  source: JSON.parse(String(row['source'])) as Endpoint,
+  target: JSON.parse(String(row['target'])) as Endpoint,
+  generation: Number(row['generation']),
+  incarnation: Number(row['incarnation']),
+  actor: String(row['actor']),
+  at: String(row['at']),
 })

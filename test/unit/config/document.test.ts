@@ -222,6 +222,13 @@ describe('combinations', () => {
   })
 })
 
+it('refuses a row filter that cannot be understood', () => {
+  expect(said(pipelineInput({ tables: [{ match: 'a.b', where: 'a = 1 AND b IN (2, 3)' }] }))).toEqual([])
+  expect(said(pipelineInput({ tables: [{ match: 'a.b', where: 'a = now()' }] }))).toEqual([
+    expect.stringContaining('SYNC-1006 spec.tables[0].where'),
+  ])
+})
+
 describe('jsonSchema', () => {
   it('describes every field', () => {
     const bare: string[] = []

@@ -112,6 +112,25 @@ describe('pipelines', () => {
     expect(() => store.pipelines.want('none', 'stop')).toThrow(expect.objectContaining({ code: 'SYNC-1101' }))
   })
 
+  it('tells the generations since rows were first written', () => {
+    let seconds = 0
+    store.close()
+    store = openStore(path, () => new Date(Date.UTC(2026, 0, 1, 0, 0, seconds++)))
+    const state = (name: string, key: string) =>
+      store.recordState({ pipeline: 'shop', state: name, detail: '', actor: 'syncline', key })
+    withEndpoints()
+    store.pipelines.apply(pipeline('shop'), 'ann')
+    state('checking', '1')
+    store.pipelines.apply(pipeline('shop', { stream: { lanes: 2 } }), 'ann')
+    expect(store.pipelines.writtenGenerations('shop')).toEqual([])
+    state('loading', '2')
+    store.pipelines.apply(pipeline('shop', { stream: { lanes: 3 } }), 'ann')
+    expect(store.pipelines.writtenGenerations('shop').map(({ generation }) => generation)).toEqual([2, 3])
+    store.pipelines.delete('shop')
+    store.pipelines.apply(pipeline('shop'), 'ann')
+    expect(store.pipelines.writtenGenerations('shop')).toEqual([])
+  })
+
   it('gives out fence numbers that grow across deletion', () => {
     withEndpoints()
     store.pipelines.apply(pipeline('shop'), 'ann')
