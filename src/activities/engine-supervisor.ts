@@ -1,0 +1,215 @@
+/**
+ * All engines of a streamer worker: the registry by pipeline, the hosts they run in, and the care for those that Temporal lost sight of.
+ *
+ * A next phase's activity, or a new attempt that lands on this worker, adopts the running engine instead of starting another. An attempt that
+ * Temporal gave up (it is away, or a partition) leaves its engine streaming: the data path outlives the control plane. Such an engine ends when
+ * a newer epoch fences it, or drains once Temporal has been reachable for `detachedMs` and nobody has claimed it.
+ * On a crash of this process its hosts end with it.
+ */
+import type { Blocked } from '../core/pipeline-control.ts'
+import type { EngineOutcome, EngineStatus } from '../streamer/status.ts'
+import type { Log } from '../telemetry/log.ts'
+import type { FromHost, ReportedError } from './host-messages.ts'
+import { createHostPool, type HostPoolOptions } from './host-pool.ts'
+import type { HostProcess } from './host-process.ts'
+import type { SpecRef } from './pipeline-runtime.ts'
+import {
+  defaultTimes,
+  type EngineRequest,
+  SupervisedEngine,
+  type SupervisionTimes,
+} from './supervised-engine.ts'
+
+export interface EngineSupervisorOptions extends HostPoolOptions {
+  readonly times?: Partial<SupervisionTimes>
+  /** Asked about once a second while detached engines exist; must answer within a second or two. */
+  readonly isTemporalReachable: () => Promise<boolean>
+}
+
+/** What one attempt of the activity holds. */
+export interface EngineLease {
+  /** Null until the engine has spoken. */
+  status(): EngineStatus | null
+  restarts(): number
+  hostPid(): number | null
+  isAlive(): boolean
+  /** `superseded`: a newer attempt in this process owns the engine now. */
+  outcome(): EngineOutcome | { readonly kind: 'superseded' } | null
+  /** Calls on every change of the above, until the returned function is called. */
+  onChange(listener: () => void): () => void
+  drain(why: string): void
+  release(how: 'handover' | 'detached'): void
+}
+
+export type CheckResult =
+  | { readonly kind: 'checked'; readonly found: Blocked | null }
+  | { readonly kind: 'failed'; readonly error: ReportedError }
+
+export interface EngineSupervisor {
+  /** Starts the pipeline's engine, or adopts the one that runs. Waits while one of another spec or generation drains. */
+  acquire(request: EngineRequest): Promise<EngineLease>
+  /** Runs the pre-checks in a host. */
+  check(ref: SpecRef): Promise<CheckResult>
+  /** Drains every engine, then ends the hosts. */
+  close(): Promise<void>
+}
+
+const probeIntervalMs = 1_000
+/** A check that finds no host for so long says why it does not get on, by failing and being tried again. */
+const hostWaitMs = 30_000
+
+export const createEngineSupervisor = (options: EngineSupervisorOptions, log: Log): EngineSupervisor => {
+  const times = { ...defaultTimes, ...options.times }
+  const engines = new Map<string, SupervisedEngine>()
+  const checks = new Map<string, { start(host: HostProcess): void; end(result: CheckResult): void }>()
+  const checkHosts = new Map<string, HostProcess>()
+  let checkNumber = 0
+
+  const engineOf = (id: string): SupervisedEngine | undefined => engines.get(id.slice(0, id.lastIndexOf('#')))
+
+  const onMessage = (_host: HostProcess, message: FromHost): void => {
+    switch (message.type) {
+      case 'ready':
+        return
+      case 'report':
+        for (const report of message.engines) engineOf(report.id)?.report(report)
+        return
+      case 'ended':
+        engineOf(message.id)?.hostSaidEnded(message.id, message.outcome)
+        return
+      case 'checked':
+        checks.get(message.id)?.end({ kind: 'checked', found: message.found })
+        return
+      case 'check-failed':
+        checks.get(message.id)?.end({ kind: 'failed', error: message.error })
+    }
+  }
+  const pool = createHostPool(
+    options,
+    {
+      onMessage,
+      onActive(host) {
+        for (const engine of engines.values()) engine.hostChanged(null)
+        for (const [id, check] of checks) if (!checkHosts.has(id)) check.start(host)
+      },
+      onLost(host, how) {
+        for (const engine of engines.values()) engine.hostChanged(host)
+        const error = { code: 'SYNC-4001', message: `The engine host ${how}`, remedy: '', isPassing: true }
+        for (const [id, check] of checks) {
+          if (checkHosts.get(id) === host) check.end({ kind: 'failed', error })
+        }
+      },
+    },
+    log,
+  )
+
+  let isProbing = false
+  const prober = setInterval(() => {
+    const detached = [...engines.values()].filter((engine) => engine.detached !== null)
+    if (detached.length === 0 || isProbing) return
+    isProbing = true
+    void options
+      .isTemporalReachable()
+      .catch(() => false)
+      .then((isReachable) => {
+        isProbing = false
+        const nowMs = performance.now()
+        for (const engine of detached) {
+          if (engine.detached === null) continue
+          if (!isReachable) engine.detached.reachableSinceMs = null
+          else engine.detached.reachableSinceMs ??= nowMs
+          const { reachableSinceMs } = engine.detached
+          if (reachableSinceMs !== null && nowMs - reachableSinceMs >= times.detachedMs) {
+            engine.drain('Temporal is there and has no work for it')
+          }
+        }
+      })
+  }, probeIntervalMs)
+
+  const leaseOf = (engine: SupervisedEngine, scheduledTimeMs: number): EngineLease => {
+    const owner = Symbol(engine.request.pipeline)
+    engine.adopt(owner, scheduledTimeMs)
+    return {
+      status: () => engine.status(),
+      restarts: () => engine.restarts,
+      hostPid: () => engine.hostPid,
+      isAlive: () => engine.isAlive(),
+      outcome: () => engine.outcome ?? (engine.owner === owner ? null : { kind: 'superseded' }),
+      onChange: (listener) => engine.onChange(listener),
+      drain: (why) => {
+        if (engine.owner === owner) engine.drain(why)
+      },
+      release: (how) => engine.release(owner, how),
+    }
+  }
+
+  return {
+    async acquire(request) {
+      for (;;) {
+        const existing = engines.get(request.pipeline)
+        if (existing === undefined || existing.outcome !== null) break
+        const isSame =
+          existing.request.generation === request.generation &&
+          existing.request.specGeneration === request.specGeneration
+        if (isSame && !existing.isDraining) {
+          log.info({ pipeline: request.pipeline }, 'running engine adopted')
+          return leaseOf(existing, request.scheduledTimeMs)
+        }
+        // An older claim than the one that runs here: whoever asks is the one that was overtaken.
+        if (existing.request.generation > request.generation) return fencedLease
+        existing.drain('a newer claim')
+        await existing.ended
+      }
+      const engine = new SupervisedEngine(request, () => pool.active(), times, log)
+      engines.set(request.pipeline, engine)
+      void engine.ended.then(() => {
+        if (engines.get(request.pipeline) === engine) engines.delete(request.pipeline)
+      })
+      const lease = leaseOf(engine, request.scheduledTimeMs)
+      engine.start()
+      return lease
+    },
+    check: (ref) =>
+      new Promise((resolve) => {
+        const id = `check-${++checkNumber}`
+        const noHost = setTimeout(() => {
+          if (checkHosts.has(id)) return
+          const message = 'No engine host could be started; see the log of the worker'
+          const error = { code: 'SYNC-4001', message, remedy: '', isPassing: true }
+          checks.get(id)?.end({ kind: 'failed', error })
+        }, hostWaitMs)
+        checks.set(id, {
+          start(host) {
+            checkHosts.set(id, host)
+            host.send({ type: 'check', id, ref })
+          },
+          end(result) {
+            clearTimeout(noHost)
+            checks.delete(id)
+            checkHosts.delete(id)
+            resolve(result)
+          },
+        })
+        const host = pool.active()
+        if (host !== null) checks.get(id)?.start(host)
+      }),
+    async close() {
+      clearInterval(prober)
+      const open = [...engines.values()]
+      for (const engine of open) engine.drain('the worker ends')
+      await Promise.all(open.map((engine) => engine.ended))
+      await pool.close()
+    },
+  }
+}
+
+const fencedLease: EngineLease = {
+  status: () => null,
+  restarts: () => 0,
+  hostPid: () => null,
+  isAlive: () => true,
+  outcome: () => ({ kind: 'fenced' }),
+  onChange: () => () => {},
+  drain: () => {},
+  release: () => {},
+}

@@ -1,0 +1,282 @@
+/**
+ * One pipeline's engine as its worker keeps it: it outlives the host it runs in and the activity attempts that own it.
+ *
+ * Guarantees: at most one engine of a pipeline is meant to run in this worker; each start has an epoch greater than all before it here
+ * (and smaller than that of any attempt scheduled later, core/epoch.ts), so what a dead or stuck predecessor left cannot write. Only the
+ * newest owner can drain it or give it up. `ended` settles once. An engine that nobody owns drains by itself, see `release`.
+ */
+import { epochOf } from '../core/epoch.ts'
+import type { EngineOutcome, EngineStatus } from '../streamer/status.ts'
+import type { Log } from '../telemetry/log.ts'
+import type { EngineReport } from './host-messages.ts'
+import type { HostProcess } from './host-process.ts'
+
+export interface EngineRequest {
+  readonly pipeline: string
+  readonly specGeneration: number
+  readonly generation: number
+  readonly acknowledged: readonly string[]
+  /** When the attempt was scheduled, by Temporal's clock. */
+  readonly scheduledTimeMs: number
+}
+
+export interface SupervisionTimes {
+  /** An engine that gives no sign of life for longer is started anew. */
+  readonly stuckMs: number
+  /** A drain that takes longer is ended by closing the engine's connections. */
+  readonly drainMs: number
+  /** How long an engine runs on between two phases, or two attempts, without an owner. */
+  readonly handoverMs: number
+  /** How long Temporal must have been reachable before a detached engine, which nobody has claimed, drains. */
+  readonly detachedMs: number
+}
+
+export const defaultTimes: SupervisionTimes = {
+  stuckMs: 30_000,
+  drainMs: 20_000,
+  handoverMs: 10_000,
+  detachedMs: 30_000,
+}
+
+/** Restarts within this time count as one row of failures. */
+const crashWindowMs = 60_000
+const quickRestarts = 3
+const maxRestartDelayMs = 5_000
+
+export class SupervisedEngine {
+  readonly request: EngineRequest
+  readonly ended: Promise<EngineOutcome>
+  owner: symbol | null = null
+  /** Restarts by this worker, whatever the reason. */
+  restarts = 0
+  /** Set while Temporal has given the owner up and the engine runs on: performance.now() since when Temporal was seen reachable, or null. */
+  detached: { reachableSinceMs: number | null } | null = null
+
+  readonly #currentHost: () => HostProcess | null
+  readonly #times: SupervisionTimes
+  readonly #log: Log
+  readonly #resolveEnded: (outcome: EngineOutcome) => void
+  readonly #listeners = new Set<() => void>()
+  #base: { scheduledTimeMs: number; atMs: number }
+  /** `#base.scheduledTimeMs` when the running instance was started. */
+  #startedForMs = 0
+  #lastEpoch = 0n
+  #instance: { id: string; host: HostProcess } | null = null
+  #status: EngineStatus | null = null
+  #silentMs = 0
+  #outcome: EngineOutcome | null = null
+  #isDraining = false
+  #starts = 0
+  #recentRestartsMs: number[] = []
+  #timers = new Set<NodeJS.Timeout>()
+  #release: NodeJS.Timeout | undefined
+
+  constructor(
+    request: EngineRequest,
+    currentHost: () => HostProcess | null,
+    times: SupervisionTimes,
+    log: Log,
+  ) {
+    const { promise, resolve } = Promise.withResolvers<EngineOutcome>()
+    this.request = request
+    this.ended = promise
+    this.#resolveEnded = resolve
+    this.#currentHost = currentHost
+    this.#times = times
+    this.#log = log.child({ pipeline: request.pipeline })
+    this.#base = { scheduledTimeMs: request.scheduledTimeMs, atMs: performance.now() }
+  }
+
+  get outcome(): EngineOutcome | null {
+    return this.#outcome
+  }
+  get isDraining(): boolean {
+    return this.#isDraining
+  }
+  get hostPid(): number | null {
+    return this.#instance?.host.pid ?? null
+  }
+
+  /** The last status; while no engine runs, the last one as `retrying`. */
+  status(): EngineStatus | null {
+    if (this.#instance !== null || this.restarts === 0) return this.#status
+    const message = 'The engine died and is started again'
+    return (
+      this.#status && {
+        ...this.#status,
+        phase: 'retrying',
+        retrying: { code: 'SYNC-4001', message, attempt: this.restarts },
+      }
+    )
+  }
+
+  /** False when the engine gives no sign of life, so that its owner must not vouch for it either. */
+  isAlive(): boolean {
+    return this.#silentMs < this.#times.stuckMs
+  }
+
+  onChange(listener: () => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  // --------------------------------------------------------------------------------------------------------- owners
+
+  /** A (new) attempt vouches for the engine from now on; whoever did before has no say any more. */
+  adopt(owner: symbol, scheduledTimeMs: number): void {
+    this.owner = owner
+    this.detached = null
+    clearTimeout(this.#release)
+    if (scheduledTimeMs > this.#base.scheduledTimeMs) {
+      this.#base = { scheduledTimeMs, atMs: performance.now() }
+    }
+    this.#changed()
+  }
+
+  /**
+   * The owner leaves the engine running. `handover`: its successor is expected at once; `detached`: Temporal is away or has given the
+   * attempt up, and the data path outlives it. The supervisor ends detached engines, see engine-supervisor.ts.
+   */
+  release(owner: symbol, how: 'handover' | 'detached'): void {
+    if (this.owner !== owner || this.#outcome !== null) return
+    this.owner = null
+    if (how === 'detached') {
+      this.detached = { reachableSinceMs: null }
+      return
+    }
+    this.#release = setTimeout(() => this.drain('nobody took it over'), this.#times.handoverMs)
+  }
+
+  // ------------------------------------------------------------------------------------------------------- lifetime
+
+  /** Starts the engine in the host at work; without one, `hostChanged` will. */
+  start(): void {
+    const host = this.#currentHost()
+    if (this.#outcome !== null || this.#instance !== null || host === null) return
+    const { pipeline, specGeneration, acknowledged } = this.request
+    const epoch = this.#nextEpoch()
+    const id = `${pipeline}#${++this.#starts}`
+    this.#instance = { id, host }
+    this.#silentMs = 0
+    this.#startedForMs = this.#base.scheduledTimeMs
+    this.#log.info({ epoch, restarts: this.restarts, hostPid: host.pid }, 'engine starting')
+    host.send({ type: 'start', id, start: { pipeline, specGeneration, epoch, acknowledged } })
+  }
+
+  /** Finish the batch in hand and end; forced after `drainMs`. */
+  drain(why: string): void {
+    if (this.#isDraining || this.#outcome !== null) return
+    this.#isDraining = true
+    clearTimeout(this.#release)
+    this.#log.info(`engine draining: ${why}`)
+    if (this.#instance === null) {
+      this.#end(this.#drained())
+      return
+    }
+    const { id, host } = this.#instance
+    host.send({ type: 'drain', id })
+    this.#after(this.#times.drainMs, () => {
+      this.#log.warn('the engine does not drain: its connections are closed')
+      host.send({ type: 'kill', id })
+      // An engine that does not even notice that is left to the fence; nobody waits for it any longer.
+      this.#after(3_000, () => this.#end(this.#drained()))
+    })
+  }
+
+  /** The host of this engine is gone, or another one has become ready. */
+  hostChanged(lost: HostProcess | null): void {
+    if (this.#outcome !== null) return
+    if (lost !== null && this.#instance?.host === lost) {
+      this.#instance = null
+      if (this.#isDraining) {
+        this.#end(this.#drained())
+        return
+      }
+      this.#restart('its host died')
+    } else if (this.#instance === null && this.#timers.size === 0) {
+      this.start()
+    }
+  }
+
+  report({ id, status, silentMs }: EngineReport): void {
+    if (this.#instance?.id !== id) return
+    this.#status = status
+    this.#silentMs = silentMs
+    const epoch = BigInt(status.epoch)
+    if (epoch > this.#lastEpoch) this.#lastEpoch = epoch
+    if (silentMs > this.#times.stuckMs && !this.#isDraining) {
+      const { host } = this.#instance
+      this.#instance = null
+      host.send({ type: 'kill', id })
+      this.#restart(`it gave no sign of life for ${Math.round(silentMs / 1000)} s`)
+    }
+    this.#changed()
+  }
+
+  hostSaidEnded(id: string, outcome: EngineOutcome): void {
+    if (this.#instance?.id !== id) return
+    // Fenced by an owner between two attempts (another worker had it meanwhile): the attempt that adopted it is newer still.
+    if (outcome.kind === 'fenced' && !this.#isDraining && this.#base.scheduledTimeMs > this.#startedForMs) {
+      this.#instance = null
+      this.#restart('a former attempt was fenced')
+      return
+    }
+    // A drain that had to be forced ends the engine with whatever error the closed connections gave it.
+    const isForced = this.#isDraining && outcome.kind === 'fenced'
+    this.#end(isForced ? this.#drained() : outcome)
+  }
+
+  #restart(why: string): void {
+    this.restarts++
+    const nowMs = performance.now()
+    this.#recentRestartsMs = [...this.#recentRestartsMs.filter((at) => nowMs - at < crashWindowMs), nowMs]
+    const beyond = this.#recentRestartsMs.length - quickRestarts
+    const delayMs = beyond <= 0 ? 0 : Math.min(maxRestartDelayMs, 250 * 2 ** beyond)
+    this.#log.warn({ restarts: this.restarts, delayMs }, `engine is started again: ${why}`)
+    if (delayMs === 0) this.start()
+    else this.#after(delayMs, () => this.start())
+    this.#changed()
+  }
+
+  /**
+   * Temporal's time now, as far as this process can tell: the schedule's time plus what has passed here since. So it is greater than what
+   * any former start of this attempt used, and smaller than the schedule's time of any later attempt, whatever the local clock says.
+   */
+  #nextEpoch(): string {
+    const { scheduledTimeMs, atMs } = this.#base
+    const elapsedMs = Math.floor(performance.now() - atMs)
+    const epoch = epochOf(this.request.generation, scheduledTimeMs + elapsedMs, this.restarts)
+    this.#lastEpoch = epoch > this.#lastEpoch ? epoch : this.#lastEpoch + 1n
+    return this.#lastEpoch.toString()
+  }
+
+  #drained(): EngineOutcome {
+    return { kind: 'drained', position: this.#status?.position ?? null }
+  }
+
+  #end(outcome: EngineOutcome): void {
+    if (this.#outcome !== null) return
+    this.#outcome = outcome
+    this.#instance = null
+    this.owner = null
+    this.detached = null
+    clearTimeout(this.#release)
+    for (const timer of this.#timers) clearTimeout(timer)
+    this.#timers.clear()
+    this.#log.info({ outcome: outcome.kind }, 'engine ended')
+    this.#resolveEnded(outcome)
+    this.#changed()
+  }
+
+  #after(ms: number, work: () => void): void {
+    const timer = setTimeout(() => {
+      this.#timers.delete(timer)
+      work()
+    }, ms)
+    this.#timers.add(timer)
+  }
+
+  #changed(): void {
+    for (const listener of this.#listeners) listener()
+  }
+}
