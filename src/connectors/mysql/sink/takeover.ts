@@ -116,6 +116,10 @@ async function addSlots(
   const missing: number[] = []
   for (let slot = 0; slot <= lanesNeeded(deps, marks); slot++) if (!present.has(slot)) missing.push(slot)
   if (missing.length === 0) return
+  if (marks.length > 0 && missing.includes(0)) {
+    // Without it, the pipeline would look as if it had never written, and load its tables again from another position.
+    throw new SyncError('SYNC-9001', `the header row of pipeline ${pipeline} was removed from ${markTable}`)
+  }
   const rows = missing.map((slot) => `(${textLiteral(pipeline)}, ${slot}, 0)`)
   await deps.connection.query(`INSERT IGNORE INTO ${markTable} (pipeline, slot, epoch) VALUES ${rows.join(', ')}`)
 }
@@ -128,18 +132,24 @@ async function lockAndTake(deps: TakeoverDeps, ownership: Ownership): Promise<Re
   const ids = connections.map(({ threadId }, slot) => `WHEN ${slot} THEN ${threadId}`).join(' ')
   const { pipeline, epoch, owner } = ownership
   const mine = `pipeline = ${textLiteral(pipeline)}`
+  const stands = standing(marks)
+  // Progress of an earlier life, whose mark rows are gone, says nothing about this one.
+  const loadSql =
+    stands.position === null
+      ? `DELETE FROM ${loadTable} WHERE ${mine}`
+      : `SELECT table_name, after_key, rows_loaded, done FROM ${loadTable} WHERE ${mine}`
   const results = await connection.queryAll(
     `UPDATE ${markTable} SET epoch = ${epoch}, owner = '${owner}', writes = writes + 1, updated_at = CURRENT_TIMESTAMP(6), ` +
       `origin = ${textLiteral(origin)}, chain = ${textLiteral(JSON.stringify([origin]))}, ` +
       `connection_id = CASE slot ${ids} END WHERE ${mine}; ` +
-      `SELECT table_name, after_key, rows_loaded, done FROM ${loadTable} WHERE ${mine}; COMMIT`,
+      `${loadSql}; COMMIT`,
   )
   const [updated, load] = results
   if (updated?.affectedRows !== marks.length) {
     throw new SyncError('SYNC-9001', `pipeline ${pipeline}: mark rows appeared while all of them were locked`)
   }
   return {
-    ...standing(marks),
+    ...stands,
     load: (load?.rows ?? []).map(
       ([table, after, rows, done]): LoadProgress => ({
         table: Buffer.from(table as string, 'latin1').toString('utf8'),
