@@ -97,17 +97,9 @@ export class SupervisedEngine {
     return this.#instance?.host.pid ?? null
   }
 
-  /** The last status; while no engine runs, the last one as `retrying`. */
+  /** The last status; null until the first engine has spoken. After a death `retrying`, until its successor has spoken. */
   status(): EngineStatus | null {
-    if (this.#instance !== null || this.restarts === 0) return this.#status
-    const message = 'The engine died and is started again'
-    return (
-      this.#status && {
-        ...this.#status,
-        phase: 'retrying',
-        retrying: { code: 'SYNC-4001', message, attempt: this.restarts },
-      }
-    )
+    return this.#status
   }
 
   /** False when the engine gives no sign of life, so that its owner must not vouch for it either. */
@@ -230,6 +222,14 @@ export class SupervisedEngine {
     this.restarts++
     const nowMs = performance.now()
     this.#recentRestartsMs = [...this.#recentRestartsMs.filter((at) => nowMs - at < crashWindowMs), nowMs]
+    if (this.#status !== null) {
+      const retrying = {
+        code: 'SYNC-4001',
+        message: `The engine is started again: ${why}`,
+        attempt: this.restarts,
+      } as const
+      this.#status = { ...this.#status, phase: 'retrying', retrying }
+    }
     const beyond = this.#recentRestartsMs.length - quickRestarts
     const delayMs = beyond <= 0 ? 0 : Math.min(maxRestartDelayMs, 250 * 2 ** beyond)
     this.#log.warn({ restarts: this.restarts, delayMs }, `engine is started again: ${why}`)

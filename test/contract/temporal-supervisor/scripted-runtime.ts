@@ -111,7 +111,7 @@ const createScriptedEngine = (
           isStuck = true
           break
         case 'retrying':
-          if (phase !== 'retrying') before = phase
+          if (status().phase !== 'retrying') before = phase
           phase = 'retrying'
           break
         case 'recover':
@@ -139,7 +139,7 @@ const createScriptedEngine = (
         if (!isStuck) {
           aliveAtMs = performance.now()
           if (isDraining && !isDeaf) return { kind: 'drained', position: status().position }
-          if (phase !== 'retrying') {
+          if (status().phase !== 'retrying') {
             if (!write()) return { kind: 'fenced' }
             const elapsedMs = performance.now() - startedAtMs
             if (!isSlow) phase = elapsedMs > 100 ? 'streaming' : elapsedMs > 50 ? 'catching-up' : 'loading'
