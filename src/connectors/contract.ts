@@ -179,3 +179,46 @@ export interface Sink {
   storeLoad(load: readonly LoadProgress[]): Promise<void>
   close(): Promise<void>
 }
+
+// --------------------------------------------------------------------------------------------------------- connectors
+
+/** One end of a pipeline: the connector's kind and its own configuration, with secrets resolved. */
+export interface EndpointConfig {
+  readonly kind: string
+  readonly [field: string]: unknown
+}
+
+/** Where one source table goes. */
+export interface MappedTable {
+  readonly source: TableId
+  readonly target: TableId
+  /** The carried columns with their names at the target; null: every column under its own name. */
+  readonly columns: readonly { readonly source: string; readonly target: string }[] | null
+}
+
+/** What pre-checks and preparation are told of a pipeline. */
+export interface PipelineScope {
+  readonly pipeline: string
+  readonly source: EndpointConfig
+  readonly target: EndpointConfig
+  readonly mappings: readonly MappedTable[]
+  /** False: rows that are there before the start are not copied, so the target's rows are none of our business. */
+  readonly loads: boolean
+  readonly onMissingTable: 'refuse' | 'create'
+  readonly onExistingRows: 'refuse' | 'empty' | 'keep'
+}
+
+/** All that the rest of the system knows of a kind of store. */
+export interface ConnectorDefinition {
+  readonly kind: string
+  /** Schema of the endpoint's configuration, secrets resolved. */
+  readonly config: { parse(input: unknown): EndpointConfig }
+  openSource(config: EndpointConfig): Promise<Source>
+  openTarget(config: EndpointConfig): Promise<Target>
+  /** What of the source would keep the pipeline from being right. Changes nothing. Throws only what passes by itself (`retry`). */
+  checkSource(scope: PipelineScope): Promise<readonly Finding[]>
+  /** The same for the target. */
+  checkTarget(scope: PipelineScope): Promise<readonly Finding[]>
+  /** Creates missing tables and empties full ones, as the policies say. May be run again at any time; never touches rows once the pipeline has written. */
+  prepareTarget(scope: PipelineScope): Promise<void>
+}

@@ -208,6 +208,24 @@ export const catalogue = {
     remedy:
       'It is another server, or was restored to an earlier time. Point the endpoint at the right server and resume, or delete the pipeline and load again.',
   },
+  'SYNC-2211': {
+    disposition: 'block',
+    scope: 'source',
+    title: 'Rows of a source table can be seen before they are committed',
+    remedy: 'Use ENGINE=InnoDB.',
+  },
+  'SYNC-2212': {
+    disposition: 'block',
+    scope: 'source',
+    title: 'The source keeps its log for too short a time',
+    remedy: 'Raise binlog_expire_logs_seconds at the source.',
+  },
+  'SYNC-2213': {
+    disposition: 'block',
+    scope: 'source',
+    title: 'Rows change at the source without being logged',
+    remedy: 'Let the application delete and update the child rows itself.',
+  },
   'SYNC-2301': {
     disposition: 'block',
     scope: 'source',
@@ -304,6 +322,18 @@ export const catalogue = {
     scope: 'target',
     title: 'The target table cannot take part in transactions',
     remedy: 'Use ENGINE=InnoDB.',
+  },
+  'SYNC-3208': {
+    disposition: 'block',
+    scope: 'target',
+    title: 'A table would be written onto itself',
+    remedy: 'Map it to another schema or table name, or use another target.',
+  },
+  'SYNC-3209': {
+    disposition: 'block',
+    scope: 'target',
+    title: 'The target has a rule that the source does not have',
+    remedy: 'Drop the constraint at the target, or make it the same as at the source.',
   },
   'SYNC-3301': {
     disposition: 'block',

@@ -29,6 +29,10 @@ export interface ColumnDetail {
   readonly unsupported: boolean
   /** VIRTUAL and STORED generated columns: the expression. */
   readonly expression: string
+  /** CHAR, VARCHAR: characters; TEXT types: bytes. */
+  readonly maxChars: number
+  /** GEOMETRY: the only spatial reference system that it takes; null: any. */
+  readonly srid: number | null
 }
 
 /** UTF-8 bytes of the server (a name) as text. */
@@ -62,7 +66,7 @@ export async function readTables(
   const [tables, columns, keys, collations] = await connection.queryAll(
     [
       `SELECT TABLE_SCHEMA, TABLE_NAME, ENGINE, TABLE_COLLATION FROM information_schema.TABLES WHERE ${inSchemas('TABLE_SCHEMA')} AND TABLE_TYPE = _utf8mb4'BASE TABLE' ORDER BY 1, 2`,
-      `SELECT TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME, IS_NULLABLE, DATA_TYPE, COLUMN_TYPE, CHARACTER_OCTET_LENGTH, NUMERIC_PRECISION, NUMERIC_SCALE, DATETIME_PRECISION, CHARACTER_SET_NAME, COLLATION_NAME, EXTRA, GENERATION_EXPRESSION, COLUMN_DEFAULT IS NOT NULL FROM information_schema.COLUMNS WHERE ${inSchemas('TABLE_SCHEMA')} ORDER BY TABLE_SCHEMA, TABLE_NAME, ORDINAL_POSITION`,
+      `SELECT TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME, IS_NULLABLE, DATA_TYPE, COLUMN_TYPE, CHARACTER_OCTET_LENGTH, NUMERIC_PRECISION, NUMERIC_SCALE, DATETIME_PRECISION, CHARACTER_SET_NAME, COLLATION_NAME, EXTRA, GENERATION_EXPRESSION, COLUMN_DEFAULT IS NOT NULL, CHARACTER_MAXIMUM_LENGTH, SRS_ID FROM information_schema.COLUMNS WHERE ${inSchemas('TABLE_SCHEMA')} ORDER BY TABLE_SCHEMA, TABLE_NAME, ORDINAL_POSITION`,
       `SELECT TABLE_SCHEMA, TABLE_NAME, INDEX_NAME, COLUMN_NAME, SUB_PART, EXPRESSION FROM information_schema.STATISTICS WHERE ${inSchemas('TABLE_SCHEMA')} AND NON_UNIQUE = 0 ORDER BY TABLE_SCHEMA, TABLE_NAME, INDEX_NAME, SEQ_IN_INDEX`,
       `SELECT COLLATION_NAME FROM information_schema.COLLATIONS WHERE PAD_ATTRIBUTE = _utf8mb4'PAD SPACE'`,
     ].join('; '),
@@ -177,6 +181,8 @@ function columnOf(
       invisible: extra.includes('INVISIBLE'),
       unsupported: type === null,
       expression,
+      maxChars: Number(row[15] ?? 0),
+      srid: typeof row[16] === 'string' ? Number(row[16]) : null,
     },
   }
 }

@@ -264,30 +264,18 @@ function make(
 
 const unknownCode = (side: Side): ErrorCode => (side === 'source' ? 'SYNC-2199' : 'SYNC-3199')
 
-/** The GRANT that mends a refusal, as far as the server's words name the privilege, the account and the table. */
+/** What to grant, as far as the server's words tell; they name neither the schema of a table nor the account as it was created. */
 function grantRemedy(message: string): string | undefined {
-  const account = /(?:to|for) user '([^']*)'@'([^']*)'/.exec(message)
-  const to = account === null ? '<user>' : `'${account[1]}'@'${account[2]}'`
-  const table = /^([A-Z ,]+) command denied .* for (?:table|column '[^']*' in table) '([^']+)'/.exec(message)
-  if (table !== null) return `GRANT ${table[1]} ON ${quoteTable(table[2] as string)} TO ${to}; then resume.`
-  const schema = /Access denied .* to database '([^']+)'/.exec(message)
-  if (schema !== null)
-    return `GRANT the privileges shown by the pre-checks ON \`${schema[1]}\`.* TO ${to}; then resume.`
-  const globalPrivileges = /at least one of\) the (.+) privilege/.exec(message)
-  if (globalPrivileges !== null) {
-    const first = (globalPrivileges[1] as string)
-      .split(',')[0]
-      ?.replace(/\(s\)$/, '')
-      .trim()
-    return `GRANT ${first} ON *.* TO ${to}; then resume.`
-  }
+  const login = /(?:to|for) user ('[^']*'@'[^']*')/.exec(message)?.[1]
+  const to = login === undefined ? 'the account of the endpoint' : `the account that ${login} logs in as`
+  const object = /^(.+) command denied to user \S+ for (.+)$/.exec(message)
+  if (object !== null)
+    return `GRANT ${object[1]} on ${object[2]} to ${to} (SELECT CURRENT_USER()), then resume.`
+  const schema = /^Access denied for user \S+ to database ('[^']*')/.exec(message)?.[1]
+  if (schema !== undefined)
+    return `GRANT the privileges on database ${schema} to ${to} (SELECT CURRENT_USER()), then resume.`
+  const any = /\(at least one of\) the (.+) privilege/.exec(message)?.[1]
+  const last = any?.split(',').at(-1)?.trim()
+  if (last !== undefined) return `GRANT ${last} ON *.* to ${to} (SELECT CURRENT_USER()), then resume.`
   return undefined
 }
-
-const quoteTable = (name: string): string =>
-  name.includes('`')
-    ? name
-    : name
-        .split('.')
-        .map((part) => `\`${part}\``)
-        .join('.')

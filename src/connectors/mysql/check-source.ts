@@ -1,0 +1,369 @@
+/**
+ * What of a MySQL source would keep a pipeline from being right: its log, its privileges, its tables. Changes nothing.
+ *
+ * Every finding names the statement that mends it. Settings are read globally: sessions that are open keep their own, and what those log
+ * is checked again event by event (SYNC-2205, SYNC-2208).
+ */
+import type { TableId } from '../../core/schema.ts'
+import type { Finding, PipelineScope } from '../contract.ts'
+import { readTablesByName, type TableDetail } from './catalogue.ts'
+import type { MysqlEndpoint } from './config.ts'
+import { type Connection, connect } from './connection.ts'
+import { finding, findingOf, readAccount, readVariables, type Trial, tryPrivileges } from './finding.ts'
+import { readLogEnd } from './snapshot.ts'
+import { qualifiedName, textLiteral } from './sql-text.ts'
+
+/** Shorter than this, a weekend's pause or a long load loses the log's beginning. */
+const leastRetentionSeconds = 24 * 3600
+
+/** @throws SyncError only for what passes by itself (a lost connection, a busy server) */
+export async function checkMysqlSource(
+  config: MysqlEndpoint,
+  scope: PipelineScope,
+): Promise<readonly Finding[]> {
+  let connection: Connection
+  try {
+    connection = await connect(config, 'admin', { side: 'source' })
+  } catch (error) {
+    return [findingOf(error)]
+  }
+  try {
+    const account = await readAccount(connection)
+    const server = await checkServer(connection)
+    const privileges = await checkPrivileges(connection, account, scope)
+    const tables = await checkTables(connection, scope)
+    return [...server, ...privileges, ...tables]
+  } finally {
+    await connection.close()
+  }
+}
+
+/** A variable that must have one value, and what makes it so. */
+const required: readonly {
+  readonly name: string
+  readonly value: string
+  readonly why: string
+  readonly remedy: string
+}[] = [
+  {
+    name: 'binlog_format',
+    value: 'ROW',
+    why: 'statements instead of rows are logged',
+    remedy: "SET PERSIST binlog_format = 'ROW'; then reconnect the application.",
+  },
+  {
+    name: 'binlog_row_image',
+    value: 'FULL',
+    why: 'rows are logged in part',
+    remedy: "SET PERSIST binlog_row_image = 'FULL'; then reconnect the application.",
+  },
+  {
+    name: 'binlog_row_metadata',
+    value: 'FULL',
+    why: 'names and character sets of columns are not logged',
+    remedy: "SET PERSIST binlog_row_metadata = 'FULL';",
+  },
+  {
+    name: 'binlog_row_value_options',
+    value: '',
+    why: 'changes inside JSON documents are logged in part',
+    remedy: "SET PERSIST binlog_row_value_options = ''; then reconnect the application.",
+  },
+  {
+    name: 'enforce_gtid_consistency',
+    value: 'ON',
+    why: 'transactions without a GTID are possible',
+    remedy: 'SET PERSIST enforce_gtid_consistency = ON;',
+  },
+  {
+    name: 'gtid_mode',
+    value: 'ON',
+    why: 'transactions have no GTID, so no position survives',
+    remedy:
+      'SET PERSIST enforce_gtid_consistency = ON; SET PERSIST gtid_mode = OFF_PERMISSIVE; SET PERSIST gtid_mode = ON_PERMISSIVE; wait until the status Ongoing_anonymous_transaction_count is 0; SET PERSIST gtid_mode = ON;',
+  },
+]
+
+async function checkServer(connection: Connection): Promise<Finding[]> {
+  const variables = await readVariables(connection, [
+    'log_bin',
+    'server_id',
+    'binlog_expire_logs_seconds',
+    'binlog_expire_logs_auto_purge',
+    ...required.map(({ name }) => name),
+  ])
+  if (variables.get('log_bin') !== 'ON') {
+    return [
+      finding(
+        'SYNC-2201',
+        'error',
+        'The source keeps no binary log (log_bin is OFF)',
+        'Start the server with --log-bin, then resume.',
+      ),
+    ]
+  }
+  const findings = required.flatMap(({ name, value, why, remedy }) => {
+    const actual = variables.get(name)
+    // What a server does not have, it does not do (binlog_row_value_options before 8.0, for instance).
+    if (actual === undefined || actual.toUpperCase() === value) return []
+    return [finding('SYNC-2201', 'error', `${name} is ${actual || "''"} at the source: ${why}`, remedy)]
+  })
+  if (variables.get('server_id') === '0') {
+    findings.push(
+      finding(
+        'SYNC-2201',
+        'error',
+        'server_id is 0 at the source: it refuses to send its log',
+        'SET PERSIST server_id = 1; (a number that no other server of the topology has)',
+      ),
+    )
+  }
+  const retention = Number(variables.get('binlog_expire_logs_seconds') ?? 0)
+  const purges = variables.get('binlog_expire_logs_auto_purge') !== 'OFF' && retention > 0
+  if (purges && retention < leastRetentionSeconds) {
+    findings.push(
+      finding(
+        'SYNC-2212',
+        'warning',
+        `The source purges its log after ${retention} s: a longer pause means loading again`,
+        `SET PERSIST binlog_expire_logs_seconds = ${3 * leastRetentionSeconds};`,
+      ),
+    )
+  }
+  return [...findings, ...(await checkReplica(connection))]
+}
+
+/** A source that is a replica itself must log what it applies, in the order in which it becomes visible. */
+async function checkReplica(connection: Connection): Promise<Finding[]> {
+  const variables = await readVariables(connection, [
+    'log_replica_updates',
+    'replica_preserve_commit_order',
+    'replica_parallel_workers',
+  ])
+  let channels: number
+  try {
+    const { rows } = await connection.query('SHOW REPLICA STATUS')
+    channels = rows.length
+  } catch {
+    // Without REPLICATION CLIENT; checkPrivileges says so.
+    return []
+  }
+  if (channels === 0) return []
+  const findings: Finding[] = []
+  if (variables.get('log_replica_updates') === 'OFF') {
+    findings.push(
+      finding(
+        'SYNC-2201',
+        'error',
+        'The source is a replica that does not log what it applies (log_replica_updates is OFF)',
+        'Start the server with --log-replica-updates=ON.',
+      ),
+    )
+  }
+  if (
+    Number(variables.get('replica_parallel_workers') ?? 0) > 1 &&
+    variables.get('replica_preserve_commit_order') === 'OFF'
+  ) {
+    findings.push(
+      finding(
+        'SYNC-2201',
+        'error',
+        'The source is a replica that commits in another order than its own source',
+        'STOP REPLICA SQL_THREAD; SET PERSIST replica_preserve_commit_order = ON; START REPLICA SQL_THREAD;',
+      ),
+    )
+  }
+  return findings
+}
+
+async function checkPrivileges(
+  connection: Connection,
+  account: string,
+  scope: PipelineScope,
+): Promise<Finding[]> {
+  const global = (privilege: string, why: string): (() => Finding) => {
+    const remedy = `GRANT ${privilege} ON *.* TO ${account};`
+    return () =>
+      finding('SYNC-2103', 'error', `${account} lacks ${privilege} at the source, needed ${why}`, remedy)
+  }
+  const findings: Finding[] = []
+  try {
+    await readLogEnd(connection)
+    findings.push(...(await checkLogFilters(connection, scope)))
+  } catch (error) {
+    const found = findingOf(error)
+    if (found.code === 'SYNC-2103') {
+      findings.push(global('REPLICATION CLIENT', 'to see where the log ends')())
+    } else if (found.code !== 'SYNC-2201') {
+      findings.push(found)
+    }
+  }
+  const trials: Trial[] = [
+    { sql: 'SHOW REPLICAS', denied: global('REPLICATION SLAVE', 'to read the log') },
+    ...scope.mappings.map(({ source }) => ({
+      sql: `SELECT * FROM ${qualifiedName(source)} LIMIT 0`,
+      denied: () =>
+        finding(
+          'SYNC-2103',
+          'error',
+          `${account} may not read every column of ${source.schema}.${source.name}`,
+          `GRANT SELECT ON \`${source.schema}\`.* TO ${account};`,
+          { table: source },
+        ),
+    })),
+  ]
+  return [...findings, ...(await tryPrivileges(connection, trials))]
+}
+
+/** --binlog-do-db and --binlog-ignore-db keep changes out of the log altogether. */
+async function checkLogFilters(connection: Connection, scope: PipelineScope): Promise<Finding[]> {
+  const status = await connection.query('SHOW BINARY LOG STATUS').catch(() => undefined)
+  const names = (column: string): string[] => {
+    const at = status?.columns.indexOf(column) ?? -1
+    const text = at < 0 ? '' : String(status?.rows[0]?.[at] ?? '')
+    return text === '' ? [] : Buffer.from(text, 'latin1').toString('utf8').split(',')
+  }
+  const onlyThese = names('Binlog_Do_DB')
+  const notThese = names('Binlog_Ignore_DB')
+  const schemas = [...new Set(scope.mappings.map(({ source }) => source.schema))]
+  return schemas
+    .filter((schema) => notThese.includes(schema) || (onlyThese.length > 0 && !onlyThese.includes(schema)))
+    .map((schema) =>
+      finding(
+        'SYNC-2201',
+        'error',
+        `Changes in schema ${schema} are kept out of the source's log`,
+        'Start the server without --binlog-do-db and --binlog-ignore-db.',
+      ),
+    )
+}
+
+async function checkTables(connection: Connection, scope: PipelineScope): Promise<Finding[]> {
+  const details = await readTablesByName(
+    connection,
+    scope.mappings.map(({ source }) => source),
+  )
+  const findings: Finding[] = []
+  for (const { source, columns } of scope.mappings) {
+    const table = details.get(`${source.schema}.${source.name}`)
+    if (table === undefined) {
+      findings.push(
+        finding(
+          'SYNC-2209',
+          'error',
+          `Table ${source.schema}.${source.name} is not there, or the account may not see it`,
+          null,
+          { table: source },
+        ),
+      )
+      continue
+    }
+    const carried = columns === null ? null : new Set(columns.map((column) => column.source.toLowerCase()))
+    findings.push(...checkKey(table, source), ...checkColumns(table, source, carried))
+    if (table.engine !== 'InnoDB') {
+      findings.push(
+        finding(
+          'SYNC-2211',
+          'warning',
+          `${source.schema}.${source.name} uses ${table.engine}: its rows can be seen before they are in the log, so a load under writes may miss some`,
+          `ALTER TABLE ${shown(source)} ENGINE=InnoDB;`,
+          { table: source },
+        ),
+      )
+    }
+  }
+  return [...findings, ...(await checkCascades(connection, scope))]
+}
+
+const shown = (id: TableId): string => `\`${id.schema}\`.\`${id.name}\``
+
+function checkKey(table: TableDetail, id: TableId): Finding[] {
+  const { shape } = table
+  const key = shape.primaryKey
+  if (key === undefined) {
+    const candidate = shape.uniqueKeys.find((unique) =>
+      unique.ordinals.every((ordinal) => shape.columns[ordinal]?.nullable === false),
+    )
+    const names = candidate?.ordinals.map((ordinal) => `\`${shape.columns[ordinal]?.name ?? ''}\``).join(', ')
+    return [
+      finding(
+        'SYNC-2202',
+        'error',
+        `Table ${id.schema}.${id.name} has no primary key`,
+        names === undefined
+          ? `ALTER TABLE ${shown(id)} ADD COLUMN \`id\` BIGINT UNSIGNED NOT NULL AUTO_INCREMENT INVISIBLE PRIMARY KEY; or exclude the table.`
+          : `ALTER TABLE ${shown(id)} ADD PRIMARY KEY (${names}); or exclude the table.`,
+        { table: id },
+      ),
+    ]
+  }
+  return key.ordinals.flatMap((ordinal) => {
+    const column = shape.columns[ordinal]
+    if (column === undefined) return []
+    const place = { table: id, column: column.name }
+    const what = `Column ${column.name} in the primary key of ${id.schema}.${id.name}`
+    if (column.generated) {
+      return [finding('SYNC-2202', 'error', `${what} is computed, so no row can be found by it`, null, place)]
+    }
+    if (column.type.kind === 'float') {
+      return [
+        finding(
+          'SYNC-2203',
+          'error',
+          `${what} is a FLOAT: no literal is equal to its values`,
+          `ALTER TABLE ${shown(id)} MODIFY \`${column.name}\` DOUBLE NOT NULL; or exclude the table.`,
+          place,
+        ),
+      ]
+    }
+    return []
+  })
+}
+
+function checkColumns(table: TableDetail, id: TableId, carried: ReadonlySet<string> | null): Finding[] {
+  return table.shape.columns.flatMap((column, ordinal) => {
+    if (table.columns[ordinal]?.unsupported !== true) return []
+    if (carried !== null && !carried.has(column.name.toLowerCase())) return []
+    return [
+      finding(
+        'SYNC-2203',
+        'error',
+        `Column ${column.name} of ${id.schema}.${id.name} has the type ${column.type.sql}, which is not known here`,
+        null,
+        { table: id, column: column.name },
+      ),
+    ]
+  })
+}
+
+/**
+ * Rows that a foreign key changes by itself. Where innodb_native_foreign_keys is OFF the SQL layer does that and logs the child rows (tried on
+ * 9.7.4: Delete_rows of the child, flagged USE_SQL_FOREIGN_KEY); InnoDB's own cascades, of older servers or with ON, are in no log.
+ */
+async function checkCascades(connection: Connection, scope: PipelineScope): Promise<Finding[]> {
+  const native = (await readVariables(connection, ['innodb_native_foreign_keys'])).get(
+    'innodb_native_foreign_keys',
+  )
+  if (native === 'OFF') return []
+  const schemas = [...new Set(scope.mappings.map(({ source }) => source.schema))]
+  if (schemas.length === 0) return []
+  const { rows } = await connection.query(
+    `SELECT CONSTRAINT_SCHEMA, TABLE_NAME, CONSTRAINT_NAME, DELETE_RULE, UPDATE_RULE FROM information_schema.REFERENTIAL_CONSTRAINTS WHERE CONSTRAINT_SCHEMA IN (${schemas.map(textLiteral).join(', ')}) AND (DELETE_RULE IN ('CASCADE', 'SET NULL', 'SET DEFAULT') OR UPDATE_RULE IN ('CASCADE', 'SET NULL', 'SET DEFAULT'))`,
+  )
+  const text = (value: unknown): string => Buffer.from(String(value), 'latin1').toString('utf8')
+  const inScope = new Set(scope.mappings.map(({ source }) => `${source.schema}.${source.name}`.toLowerCase()))
+  return rows
+    .filter((row) => inScope.has(`${text(row[0])}.${text(row[1])}`.toLowerCase()))
+    .map((row) => {
+      const table = { schema: text(row[0]), name: text(row[1]) }
+      return finding(
+        'SYNC-2213',
+        'warning',
+        `Foreign key ${text(row[2])} changes rows of ${table.schema}.${table.name} by itself (ON DELETE ${text(row[3])}, ON UPDATE ${text(row[4])}); this server logs none of those changes, so they would be missing at the target`,
+        native === 'ON'
+          ? 'Start the server with --innodb-native-foreign-keys=OFF, or let the application change the child rows itself.'
+          : 'Let the application change the child rows itself, or use a server that has innodb_native_foreign_keys=OFF.',
+        { table },
+      )
+    })
+}

@@ -1,0 +1,514 @@
+/**
+ * What of a MySQL target would keep a pipeline from being right: its privileges, its tables, their columns and rules. Changes nothing.
+ *
+ * Every finding names the statement that mends it. A server that is read-only is reported alone: nothing else can be tried there.
+ */
+import { SyncError } from '../../core/errors.ts'
+import { type Column, type TableId, tableName, type UniqueKey } from '../../core/schema.ts'
+import type { Finding, MappedTable, PipelineScope } from '../contract.ts'
+import { readNameCase, readTablesByName, type TableDetail } from './catalogue.ts'
+import { type FittedColumn, fits, keepsApart } from './column-fit.ts'
+import type { MysqlEndpoint } from './config.ts'
+import { type Connection, connect } from './connection.ts'
+import { finding, findingOf, readAccount, readVariables } from './finding.ts'
+import { hasBegun, type PlannedCreation, planCreation } from './prepare-target.ts'
+import { qualifiedName, textLiteral } from './sql-text.ts'
+import { checkTargetPrivileges } from './target-privileges.ts'
+
+/** @throws SyncError only for what passes by itself (a lost connection, a busy server) */
+export async function checkMysqlTarget(
+  config: MysqlEndpoint,
+  scope: PipelineScope,
+): Promise<readonly Finding[]> {
+  let connection: Connection
+  try {
+    connection = await connect(config, 'admin', { side: 'target' })
+  } catch (error) {
+    return [findingOf(error)]
+  }
+  try {
+    const readOnly = await checkReadOnly(connection)
+    if (readOnly !== null) return [readOnly]
+    return await checkAll(connection, scope)
+  } finally {
+    await connection.close()
+  }
+}
+
+async function checkAll(connection: Connection, scope: PipelineScope): Promise<Finding[]> {
+  const account = await readAccount(connection)
+  const targets = await readTablesByName(
+    connection,
+    scope.mappings.map(({ target }) => target),
+  )
+  let planned: PlannedCreation = { statements: [], tables: [], warnings: [] }
+  const findings: Finding[] = []
+  try {
+    planned = await planCreation(connection, scope)
+    findings.push(...planned.warnings)
+  } catch (error) {
+    findings.push(findingOf(error))
+  }
+  findings.push(...(await checkNames(connection, scope)))
+  findings.push(...(await checkTargetPrivileges(connection, account, scope, targets, planned.tables)))
+  const source = await readSource(scope)
+  if (source !== null) {
+    if (source.uuid !== '' && source.uuid === (await readUuid(connection)))
+      findings.push(...ontoItself(scope))
+    findings.push(...(await checkPacket(connection, source.maxPacketBytes)))
+  }
+  for (const mapping of scope.mappings) {
+    const target = targets.get(tableName(mapping.target))
+    if (target === undefined) {
+      if (scope.onMissingTable === 'refuse') findings.push(missingTable(mapping.target))
+      continue
+    }
+    findings.push(...checkTable(mapping, source?.tables.get(tableName(mapping.source)), target))
+  }
+  findings.push(...(await checkTriggers(connection, account, scope)))
+  findings.push(...(await checkConstraints(connection, scope, source?.checks ?? new Set())))
+  findings.push(...(await checkRows(connection, scope, targets)))
+  return findings
+}
+
+async function checkReadOnly(connection: Connection): Promise<Finding | null> {
+  try {
+    await connection.queryAll('START TRANSACTION READ WRITE; ROLLBACK')
+    return null
+  } catch (error) {
+    if (!(error instanceof SyncError) || error.code !== 'SYNC-3106') throw error
+    return finding(
+      'SYNC-3106',
+      'error',
+      'The target is read-only',
+      'Check that this is the right server; SET GLOBAL super_read_only = OFF; SET GLOBAL read_only = OFF;',
+    )
+  }
+}
+
+/** What the source's side of a comparison needs; null where the source is no MySQL server or cannot be reached (its own check says so). */
+interface SourceSide {
+  readonly uuid: string
+  readonly maxPacketBytes: number
+  readonly tables: ReadonlyMap<string, TableDetail>
+  /** Conditions of CHECK constraints, by table. */
+  readonly checks: ReadonlySet<string>
+}
+
+async function readSource(scope: PipelineScope): Promise<SourceSide | null> {
+  if (scope.source.kind !== 'mysql') return null
+  let connection: Connection
+  try {
+    connection = await connect(scope.source as unknown as MysqlEndpoint, 'admin', { side: 'source' })
+  } catch (error) {
+    if (error instanceof SyncError && error.disposition === 'block') return null
+    throw error
+  }
+  try {
+    const ids = scope.mappings.map((mapping) => mapping.source)
+    const variables = await readVariables(connection, ['max_allowed_packet'])
+    const checks = await readChecks(
+      connection,
+      ids.map((id) => id.schema),
+    )
+    return {
+      uuid: await readUuid(connection),
+      maxPacketBytes: Number(variables.get('max_allowed_packet') ?? 0),
+      tables: await readTablesByName(connection, ids),
+      checks: new Set(checks.map((check) => `${tableName(check.table)}\0${check.clause}`)),
+    }
+  } finally {
+    await connection.close()
+  }
+}
+
+const readUuid = async (connection: Connection): Promise<string> =>
+  (await readVariables(connection, ['server_uuid'])).get('server_uuid') ?? ''
+
+const ontoItself = (scope: PipelineScope): Finding[] =>
+  scope.mappings
+    .filter(({ source, target }) => tableName(source).toLowerCase() === tableName(target).toLowerCase())
+    .map(({ target }) =>
+      finding(
+        'SYNC-3208',
+        'error',
+        `Source and target are the same server, and ${tableName(target)} would be written onto itself`,
+        null,
+        { table: target },
+      ),
+    )
+
+async function checkPacket(connection: Connection, sourceBytes: number): Promise<Finding[]> {
+  const bytes = Number(
+    (await readVariables(connection, ['max_allowed_packet'])).get('max_allowed_packet') ?? 0,
+  )
+  if (bytes >= sourceBytes) return []
+  return [
+    finding(
+      'SYNC-3303',
+      'warning',
+      `max_allowed_packet is ${bytes} at the target and ${sourceBytes} at the source: large rows could be refused`,
+      `SET PERSIST max_allowed_packet = ${sourceBytes};`,
+    ),
+  ]
+}
+
+/** Two targets that this server does not tell apart. */
+async function checkNames(connection: Connection, scope: PipelineScope): Promise<Finding[]> {
+  if ((await readNameCase(connection)) === 0) return []
+  const seen = new Map<string, TableId>()
+  return scope.mappings.flatMap(({ target }) => {
+    const folded = tableName(target).toLowerCase()
+    const other = seen.get(folded)
+    seen.set(folded, target)
+    if (other === undefined) return []
+    return [
+      finding(
+        'SYNC-3201',
+        'error',
+        `${tableName(other)} and ${tableName(target)} are one table at the target (lower_case_table_names is set)`,
+        'Map one of them to another name.',
+        { table: target },
+      ),
+    ]
+  })
+}
+
+const shown = (id: TableId): string => `\`${id.schema}\`.\`${id.name}\``
+
+const missingTable = (id: TableId): Finding =>
+  finding(
+    'SYNC-3201',
+    'error',
+    `Table ${tableName(id)} does not exist at the target, or the account may not see it`,
+    null,
+    {
+      table: id,
+    },
+  )
+
+function checkTable(mapping: MappedTable, source: TableDetail | undefined, target: TableDetail): Finding[] {
+  const id = mapping.target
+  const findings: Finding[] = []
+  if (target.engine !== 'InnoDB') {
+    findings.push(
+      finding(
+        'SYNC-3207',
+        'error',
+        `${tableName(id)} uses ${target.engine} at the target`,
+        `ALTER TABLE ${shown(id)} ENGINE=InnoDB;`,
+        { table: id },
+      ),
+    )
+  }
+  if (source === undefined) return findings
+  const targetName = namesAtTarget(mapping, source)
+  const atTarget = new Map(
+    target.shape.columns.map((column, ordinal) => [column.name.toLowerCase(), { column, ordinal }]),
+  )
+  const pairs: { source: FittedColumn; target: FittedColumn }[] = []
+  source.shape.columns.forEach((column, ordinal) => {
+    const name = targetName(column.name)
+    if (name === null) return
+    const there = atTarget.get(name.toLowerCase())
+    const detail = source.columns[ordinal]
+    if (detail === undefined) return
+    if (there === undefined) {
+      findings.push(
+        finding(
+          'SYNC-3202',
+          'error',
+          `Column ${name} of ${tableName(id)} does not exist at the target`,
+          `ALTER TABLE ${shown(id)} ADD COLUMN \`${name}\` ${column.type.sql}${charsetClause(column)}${column.nullable ? ' NULL' : ' NOT NULL'};`,
+          { table: id, column: name },
+        ),
+      )
+      return
+    }
+    const targetDetail = target.columns[there.ordinal]
+    if (targetDetail === undefined) return
+    pairs.push({ source: { column, detail }, target: { column: there.column, detail: targetDetail } })
+  })
+  for (const pair of pairs) {
+    const misfit = fits(pair.source, pair.target)
+    if (misfit === null) continue
+    const { column } = pair.target
+    findings.push(
+      finding(
+        'SYNC-3203',
+        misfit.severity,
+        `Column ${column.name} of ${tableName(id)} ${misfit.reason}`,
+        widening(id, column, pair.source.column),
+        { table: id, column: column.name },
+      ),
+    )
+  }
+  const written = new Set(pairs.map((pair) => pair.target.column.name.toLowerCase()))
+  return [
+    ...findings,
+    ...checkExtraColumns(id, target, written),
+    ...checkKeys(id, source, target, targetName, pairs),
+  ]
+}
+
+function namesAtTarget(mapping: MappedTable, source: TableDetail): (column: string) => string | null {
+  const { columns } = mapping
+  if (columns === null) return (column) => column
+  const byName = new Map(columns.map((pair) => [pair.source.toLowerCase(), pair.target]))
+  return (column) =>
+    source.shape.columns.some((other) => other.name === column)
+      ? (byName.get(column.toLowerCase()) ?? null)
+      : null
+}
+
+const charsetClause = (column: Column): string =>
+  (column.type.kind === 'text' || column.type.kind === 'enum' || column.type.kind === 'set') &&
+  column.type.collation !== undefined
+    ? ` CHARACTER SET ${column.type.charset ?? ''} COLLATE ${column.type.collation}`
+    : ''
+
+function widening(id: TableId, target: Column, source: Column): string {
+  if (target.generated)
+    return `ALTER TABLE ${shown(id)} MODIFY \`${target.name}\` as an ordinary column, or exclude it.`
+  return `ALTER TABLE ${shown(id)} MODIFY \`${target.name}\` ${source.type.sql}${charsetClause(source)}${source.nullable ? ' NULL' : ' NOT NULL'};`
+}
+
+/** Columns that nobody writes must not need a value. */
+const checkExtraColumns = (id: TableId, target: TableDetail, written: ReadonlySet<string>): Finding[] =>
+  target.shape.columns.flatMap((column, ordinal) => {
+    const detail = target.columns[ordinal]
+    if (written.has(column.name.toLowerCase()) || column.generated || detail?.hasDefault !== false) return []
+    return [
+      finding(
+        'SYNC-3203',
+        'error',
+        `Column ${column.name} of ${tableName(id)} exists only at the target, has no default and does not take NULL`,
+        `ALTER TABLE ${shown(id)} MODIFY \`${column.name}\` ${column.type.sql}${charsetClause(column)} NULL;`,
+        { table: id, column: column.name },
+      ),
+    ]
+  })
+
+function checkKeys(
+  id: TableId,
+  source: TableDetail,
+  target: TableDetail,
+  targetName: (column: string) => string | null,
+  pairs: readonly { source: FittedColumn; target: FittedColumn }[],
+): Finding[] {
+  const names = (key: UniqueKey, table: TableDetail): string[] =>
+    key.ordinals.map((ordinal) => table.shape.columns[ordinal]?.name ?? '')
+  const same = (a: readonly string[], b: readonly string[]): boolean =>
+    a.length === b.length && a.every((name) => b.some((other) => other.toLowerCase() === name.toLowerCase()))
+  const sourceKey = source.shape.primaryKey
+  // The source's own check says so.
+  if (sourceKey === undefined) return []
+  const wanted = names(sourceKey, source).map((name) => targetName(name))
+  const left = names(sourceKey, source).filter((_, part) => wanted[part] === null)
+  if (left.length > 0) {
+    return [
+      finding(
+        'SYNC-3205',
+        'error',
+        `Column ${left.join(', ')} is part of the primary key of ${tableName(source.shape.id)} and not carried`,
+        'Select every column of the primary key.',
+        { table: id },
+      ),
+    ]
+  }
+  const keyNames = wanted as string[]
+  const keys = [target.shape.primaryKey, ...target.shape.uniqueKeys].filter((key) => key !== undefined)
+  const match = keys.find((key) => same(names(key, target), keyNames))
+  const columns = keyNames.map((name) => `\`${name}\``).join(', ')
+  if (match === undefined) {
+    return [
+      finding(
+        'SYNC-3205',
+        'error',
+        `The primary key of ${tableName(source.shape.id)} is (${keyNames.join(', ')}), and ${tableName(id)} has no such key at the target`,
+        target.shape.primaryKey === undefined
+          ? `ALTER TABLE ${shown(id)} ADD PRIMARY KEY (${columns});`
+          : `ALTER TABLE ${shown(id)} DROP PRIMARY KEY, ADD PRIMARY KEY (${columns});`,
+        { table: id },
+      ),
+    ]
+  }
+  const findings = pairs
+    .filter((pair) => keyNames.includes(pair.target.column.name) && !keepsApart(pair.source, pair.target))
+    .map(({ source: from, target: to }) =>
+      finding(
+        'SYNC-3205',
+        'error',
+        `Key column ${to.column.name} of ${tableName(id)} is ${to.column.type.collation ?? '?'}, which may take two keys of the source (${from.column.type.collation ?? '?'}) for one`,
+        `ALTER TABLE ${shown(id)} MODIFY \`${to.column.name}\` ${from.column.type.sql}${charsetClause(from.column)} NOT NULL;`,
+        { table: id, column: to.column.name },
+      ),
+    )
+  const sourceKeys = [sourceKey, ...source.shape.uniqueKeys].map((key) =>
+    names(key, source).map((name) => targetName(name) ?? name),
+  )
+  for (const key of keys) {
+    if (key === match || sourceKeys.some((other) => same(other, names(key, target)))) continue
+    findings.push(
+      finding(
+        'SYNC-3205',
+        'warning',
+        `${tableName(id)} has a unique key ${key.name} (${names(key, target).join(', ')}) that the source does not have: two rows of the source with one value would stop the pipeline`,
+        `ALTER TABLE ${shown(id)} DROP INDEX \`${key.name}\`;`,
+        { table: id },
+      ),
+    )
+  }
+  return findings
+}
+
+const schemasOf = (scope: PipelineScope): string =>
+  [...new Set(scope.mappings.map(({ target }) => target.schema))].map(textLiteral).join(', ')
+
+const text = (value: unknown): string => Buffer.from(String(value), 'latin1').toString('utf8')
+
+const inScope = (scope: PipelineScope): ((schema: string, name: string) => boolean) => {
+  const names = new Set(scope.mappings.map(({ target }) => tableName(target).toLowerCase()))
+  return (schema, name) => names.has(`${schema}.${name}`.toLowerCase())
+}
+
+/** A trigger is only shown to who holds TRIGGER on its table: where nobody shows one, that must be known to mean that there is none. */
+async function checkTriggers(
+  connection: Connection,
+  account: string,
+  scope: PipelineScope,
+): Promise<Finding[]> {
+  if (scope.mappings.length === 0) return []
+  const { rows } = await connection.query(
+    `SELECT EVENT_OBJECT_SCHEMA, EVENT_OBJECT_TABLE, TRIGGER_SCHEMA, TRIGGER_NAME, EVENT_MANIPULATION FROM information_schema.TRIGGERS WHERE EVENT_OBJECT_SCHEMA IN (${schemasOf(scope)})`,
+  )
+  const concerns = inScope(scope)
+  const found = rows
+    .map((row) => row.map(text) as [string, string, string, string, string])
+    .filter(([schema, name]) => concerns(schema, name))
+    .map(([schema, name, triggerSchema, trigger, event]) =>
+      finding(
+        'SYNC-3206',
+        'error',
+        `${schema}.${name} has the trigger ${trigger} (${event}) at the target`,
+        `DROP TRIGGER \`${triggerSchema}\`.\`${trigger}\`;`,
+        { table: { schema, name } },
+      ),
+    )
+  const grants = (await connection.query('SHOW GRANTS')).rows.map((row) => text(row[0]))
+  const sees = (schema: string): boolean =>
+    grants.some((grant) => {
+      const [, privileges, on] = /^GRANT (.+?) ON (\S+) TO /.exec(grant) ?? []
+      return (
+        /\b(ALL PRIVILEGES|TRIGGER)\b/.test(privileges ?? '') &&
+        (on === '*.*' ||
+          (on ?? '').startsWith(`\`${schema.replaceAll('_', '\\_')}\`.`) ||
+          (on ?? '').startsWith(`\`${schema}\`.`))
+      )
+    })
+  const blind = [...new Set(scope.mappings.map(({ target }) => target.schema))].filter(
+    (schema) => !sees(schema),
+  )
+  return [
+    ...found,
+    ...blind.map((schema) =>
+      finding(
+        'SYNC-3206',
+        'warning',
+        `${account} lacks TRIGGER on schema ${schema}, so triggers there cannot be seen; one would run again for each row`,
+        `GRANT TRIGGER ON \`${schema}\`.* TO ${account};`,
+      ),
+    ),
+  ]
+}
+
+interface CheckConstraint {
+  readonly table: TableId
+  readonly name: string
+  readonly clause: string
+}
+
+async function readChecks(
+  connection: Connection,
+  schemas: readonly string[],
+): Promise<readonly CheckConstraint[]> {
+  if (schemas.length === 0) return []
+  const list = [...new Set(schemas)].map(textLiteral).join(', ')
+  const { rows } = await connection.query(
+    `SELECT t.TABLE_SCHEMA, t.TABLE_NAME, t.CONSTRAINT_NAME, c.CHECK_CLAUSE FROM information_schema.TABLE_CONSTRAINTS t JOIN information_schema.CHECK_CONSTRAINTS c ON c.CONSTRAINT_SCHEMA = t.CONSTRAINT_SCHEMA AND c.CONSTRAINT_NAME = t.CONSTRAINT_NAME WHERE t.CONSTRAINT_TYPE = 'CHECK' AND t.ENFORCED = 'YES' AND t.TABLE_SCHEMA IN (${list})`,
+  )
+  return rows.map((row) => ({
+    table: { schema: text(row[0]), name: text(row[1]) },
+    name: text(row[2]),
+    clause: text(row[3]),
+  }))
+}
+
+/** Conditions that the source does not put on its rows. Foreign keys need none: the sessions that write have their checks off, cascades included. */
+async function checkConstraints(
+  connection: Connection,
+  scope: PipelineScope,
+  sourceChecks: ReadonlySet<string>,
+): Promise<Finding[]> {
+  const sourceOf = new Map(
+    scope.mappings.map(({ source, target }) => [tableName(target).toLowerCase(), source]),
+  )
+  const checks = await readChecks(
+    connection,
+    scope.mappings.map(({ target }) => target.schema),
+  )
+  return checks.flatMap(({ table, name, clause }) => {
+    const source = sourceOf.get(tableName(table).toLowerCase())
+    if (source === undefined || sourceChecks.has(`${tableName(source)}\0${clause}`)) return []
+    return [
+      finding(
+        'SYNC-3209',
+        'warning',
+        `${tableName(table)} has the check ${name} ${clause} that the source does not have: a row that fails it would stop the pipeline`,
+        `ALTER TABLE ${shown(table)} ALTER CHECK \`${name}\` NOT ENFORCED;`,
+        { table },
+      ),
+    ]
+  })
+}
+
+const tablesPerRoundTrip = 200
+
+/** Rows that are there before the first start. Once the pipeline has written here, they are its own. */
+async function checkRows(
+  connection: Connection,
+  scope: PipelineScope,
+  targets: ReadonlyMap<string, TableDetail>,
+): Promise<Finding[]> {
+  if (!scope.loads || scope.onExistingRows !== 'refuse') return []
+  // Without the privilege for its own tables (reported already) nothing is known of an earlier start; rows are refused all the same.
+  const begun = await hasBegun(connection, scope.pipeline).catch((error: unknown) => {
+    if (error instanceof SyncError && error.code === 'SYNC-3103') return false
+    throw error
+  })
+  if (begun) return []
+  const ids = scope.mappings.map(({ target }) => target).filter((id) => targets.has(tableName(id)))
+  const findings: Finding[] = []
+  for (let at = 0; at < ids.length; at += tablesPerRoundTrip) {
+    const part = ids.slice(at, at + tablesPerRoundTrip)
+    const questions = part.map((id) => `SELECT EXISTS (SELECT 1 FROM ${qualifiedName(id)})`)
+    const answers = await connection.queryAll(questions.join('; ')).catch((error: unknown) => {
+      if (error instanceof SyncError && error.code === 'SYNC-3103') return []
+      throw error
+    })
+    answers.forEach((answer, index) => {
+      const id = part[index]
+      if (id === undefined || answer.rows[0]?.[0] !== '1') return
+      findings.push(
+        finding(
+          'SYNC-3204',
+          'error',
+          `${tableName(id)} has rows at the target before the load`,
+          `TRUNCATE TABLE ${shown(id)}; or set spec.onExistingRows: empty or keep.`,
+          { table: id },
+        ),
+      )
+    })
+  }
+  return findings
+}

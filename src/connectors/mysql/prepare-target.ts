@@ -1,0 +1,126 @@
+/**
+ * Makes a MySQL target ready: creates what is missing and empties what is full, as the pipeline's policies say.
+ *
+ * Guarantees: may be run again at any time; rows are never touched once the pipeline has written here (its mark rows stand), because then they are its
+ * own. Definitions commit by themselves: after a crash in the middle the next run does the rest.
+ */
+
+import { SyncError } from '../../core/errors.ts'
+import { type TableId, tableName } from '../../core/schema.ts'
+import { byteStringOf } from '../../core/value.ts'
+import type { Finding, MappedTable, PipelineScope } from '../contract.ts'
+import { readTablesByName, textOf } from './catalogue.ts'
+import type { MysqlEndpoint } from './config.ts'
+import { type Connection, connect } from './connection.ts'
+import { targetDefinition } from './create-table.ts'
+import { loadTable, markTable } from './sink/mark-table.ts'
+import { qualifiedName, textLiteral } from './sql-text.ts'
+
+/** @throws SyncError 21xx, 31xx; SYNC-3201 where a table is missing and cannot be created */
+export async function prepareMysqlTarget(config: MysqlEndpoint, scope: PipelineScope): Promise<void> {
+  const connection = await connect(config, 'admin', {
+    side: 'target',
+    setUp: ['SESSION foreign_key_checks = 0'],
+  })
+  try {
+    const planned = await planCreation(connection, scope)
+    for (const statement of planned.statements) await connection.query(byteStringOf(statement))
+    if (scope.loads && scope.onExistingRows === 'empty' && !(await hasBegun(connection, scope.pipeline))) {
+      const created = new Set(planned.tables.map((id) => tableName(id)))
+      for (const { target } of scope.mappings) {
+        // TRUNCATE, not DELETE: no undo log, and AUTO_INCREMENT starts anew. Checks are off, so order does not matter.
+        if (!created.has(tableName(target))) await connection.query(`TRUNCATE TABLE ${qualifiedName(target)}`)
+      }
+    }
+  } finally {
+    await connection.close()
+  }
+}
+
+/** Has the pipeline ever written here? Then the target's rows are its own. */
+export async function hasBegun(connection: Connection, pipeline: string): Promise<boolean> {
+  try {
+    const name = textLiteral(pipeline)
+    const { rows } = await connection.query(
+      `SELECT EXISTS (SELECT 1 FROM ${markTable} WHERE pipeline = ${name} AND to_position IS NOT NULL) OR EXISTS (SELECT 1 FROM ${loadTable} WHERE pipeline = ${name})`,
+    )
+    return rows[0]?.[0] === '1'
+  } catch (error) {
+    const errno = error instanceof SyncError ? error.details['errno'] : undefined
+    // Neither the schema nor its tables are there yet.
+    if (errno === 1049 || errno === 1146) return false
+    throw error
+  }
+}
+
+export interface PlannedCreation {
+  /** As text; in the order in which they are to be run. */
+  readonly statements: readonly string[]
+  readonly tables: readonly TableId[]
+  readonly warnings: readonly Finding[]
+}
+
+const nothing: PlannedCreation = { statements: [], tables: [], warnings: [] }
+
+/** What `onMissingTable: create` would create now. Changes nothing. */
+export async function planCreation(target: Connection, scope: PipelineScope): Promise<PlannedCreation> {
+  if (scope.onMissingTable !== 'create') return nothing
+  const there = await readTablesByName(
+    target,
+    scope.mappings.map((mapping) => mapping.target),
+  )
+  const missing = scope.mappings.filter((mapping) => !there.has(tableName(mapping.target)))
+  if (missing.length === 0) return nothing
+  if (scope.source.kind !== 'mysql') {
+    throw new SyncError(
+      'SYNC-3201',
+      `Table ${tableName((missing[0] as MappedTable).target)} is missing, and a source of kind ${scope.source.kind} has no definition to create it from`,
+    )
+  }
+  const source = await connect(scope.source as unknown as MysqlEndpoint, 'admin', {
+    side: 'source',
+    setUp: ['SESSION sql_quote_show_create = 1'],
+  })
+  try {
+    return await planFrom(source, scope, missing)
+  } finally {
+    await source.close()
+  }
+}
+
+async function planFrom(
+  source: Connection,
+  scope: PipelineScope,
+  missing: readonly MappedTable[],
+): Promise<PlannedCreation> {
+  const bySource = new Map(scope.mappings.map((mapping) => [tableName(mapping.source), mapping.target]))
+  const targetOf = (id: TableId): TableId | null => bySource.get(tableName(id)) ?? null
+  const statements: string[] = []
+  const warnings: Finding[] = []
+  const schemas = new Set<string>()
+  for (const mapping of missing) {
+    const { target } = mapping
+    if (!schemas.has(target.schema)) {
+      schemas.add(target.schema)
+      statements.push(await schemaDefinition(source, mapping))
+    }
+    const { rows } = await source.query(`SHOW CREATE TABLE ${qualifiedName(mapping.source)}`)
+    const definition = targetDefinition(textOf(rows[0]?.[1]), mapping, targetOf)
+    statements.push(definition.sql)
+    warnings.push(...definition.warnings)
+  }
+  return { statements, tables: missing.map(({ target }) => target), warnings }
+}
+
+/** The target's schema with the defaults of the source's. */
+async function schemaDefinition(source: Connection, { source: from, target }: MappedTable): Promise<string> {
+  const { rows } = await source.query(
+    `SELECT DEFAULT_CHARACTER_SET_NAME, DEFAULT_COLLATION_NAME FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = ${textLiteral(from.schema)}`,
+  )
+  const [charset, collation] = (rows[0] ?? []).map(textOf)
+  const defaults =
+    charset === undefined || collation === undefined
+      ? ''
+      : ` DEFAULT CHARACTER SET ${charset} COLLATE ${collation}`
+  return `CREATE DATABASE IF NOT EXISTS \`${target.schema.replaceAll('`', '``')}\`${defaults}`
+}
