@@ -1,0 +1,62 @@
+/*
+ * The CRC-32 that guards every binlog event (the one of zlib).
+ * Own code for short events: a call into zlib costs about 190 ns whatever the length, this 0.55 ns per byte; from about 350 bytes on
+ * zlib is faster (measured, Node 24). Most events of a stream of small transactions have less than 100 bytes.
+ */
+import { crc32 as zlibCrc32 } from 'node:zlib'
+import type { Bytes } from './bytes.ts'
+
+const nativeFromBytes = 350
+
+// Eight tables: table k gives the effect of a byte that is followed by k more.
+type Table = Int32Array<ArrayBuffer>
+const [t0, t1, t2, t3, t4, t5, t6, t7] = ((): [Table, Table, Table, Table, Table, Table, Table, Table] => {
+  const all = Array.from({ length: 8 }, () => new Int32Array(256)) as [
+    Table,
+    Table,
+    Table,
+    Table,
+    Table,
+    Table,
+    Table,
+    Table,
+  ]
+  for (let byte = 0; byte < 256; byte++) {
+    let crc = byte
+    for (let bit = 0; bit < 8; bit++) crc = crc & 1 ? (crc >>> 1) ^ 0xedb88320 : crc >>> 1
+    ;(all[0] as Int32Array)[byte] = crc
+  }
+  for (let k = 1; k < 8; k++) {
+    for (let byte = 0; byte < 256; byte++) {
+      const before = (all[k - 1] as Int32Array)[byte] as number
+      ;(all[k] as Int32Array)[byte] = ((all[0] as Int32Array)[before & 255] as number) ^ (before >>> 8)
+    }
+  }
+  return all
+})()
+const at = (table: Table, index: number): number => table[index] as number
+
+/** CRC-32 of `bytes[start, end)`, as an unsigned number. */
+export function crc32(bytes: Bytes, start: number, end: number): number {
+  if (end - start >= nativeFromBytes) return zlibCrc32(bytes.subarray(start, end))
+  let crc = -1
+  let o = start
+  for (; o + 8 <= end; o += 8) {
+    crc ^=
+      (bytes[o] as number) |
+      ((bytes[o + 1] as number) << 8) |
+      ((bytes[o + 2] as number) << 16) |
+      ((bytes[o + 3] as number) << 24)
+    crc =
+      at(t7, crc & 255) ^
+      at(t6, (crc >>> 8) & 255) ^
+      at(t5, (crc >>> 16) & 255) ^
+      at(t4, crc >>> 24) ^
+      at(t3, bytes[o + 4] as number) ^
+      at(t2, bytes[o + 5] as number) ^
+      at(t1, bytes[o + 6] as number) ^
+      at(t0, bytes[o + 7] as number)
+  }
+  for (; o < end; o++) crc = at(t0, (crc ^ (bytes[o] as number)) & 255) ^ (crc >>> 8)
+  return (crc ^ -1) >>> 0
+}

@@ -1,0 +1,172 @@
+/*
+ * The connection over which the source sends its log: connected and logged in elsewhere (connection.ts), then its socket is taken over.
+ * Guarantees: no more than about `maxBufferedBytes` are read ahead of the consumer (plus what one packet needs), the socket is paused
+ * meanwhile; silence for `missedHeartbeats` heartbeats ends in SYNC-2101, because a half-open connection gives no error of its own.
+ * Assumes nobody else uses the connection. A crash leaves a connection that the server drops when its next heartbeat fails.
+ */
+import { randomUUID } from 'node:crypto'
+import type { Socket } from 'node:net'
+import { SyncError } from '../../../core/errors.ts'
+import { classify } from '../errors.ts'
+import type { GtidSet } from '../gtid-set.ts'
+import { PacketReader } from './packet-reader.ts'
+
+/** What is needed of a connection; connection.ts gives it. */
+export interface BinlogConnection {
+  query(sql: string, options: { readonly maxMs: number }): Promise<unknown>
+  /** Gives the socket away, paused or not, with nothing in flight. */
+  detach(): Socket
+  destroy(): void
+}
+
+export interface DumpOptions {
+  readonly serverId: number
+  /** Names the reader; a second one with the same UUID ends the first. */
+  readonly replicaUuid: string
+  readonly heartbeatMs: number
+  readonly maxBufferedBytes: number
+}
+
+export interface DumpConnection {
+  readonly packets: PacketReader
+  /** Waits for bytes beyond those that `packets` has. Throws when the connection has ended, after all its bytes were taken. */
+  moreBytes(): Promise<void>
+  /** Tells that packets were taken, so that a paused socket may go on. */
+  consumed(): void
+  lastSeenAtMs(): number
+  close(): void
+}
+
+const missedHeartbeats = 5
+const setUpTimeoutMs = 10_000
+const dumpCommand = 0x1e
+/** Heartbeats with positions of 64 bits (8.0.26+; older servers pass over the flag). */
+const useHeartbeatV2 = 2
+
+export const newReplicaUuid = (): string => randomUUID()
+
+export async function openDump(
+  connect: () => Promise<BinlogConnection>,
+  from: GtidSet,
+  options: DumpOptions,
+): Promise<DumpConnection> {
+  let connection: BinlogConnection | undefined
+  try {
+    connection = await connect()
+    await connection.query(sessionSetting(options), { maxMs: setUpTimeoutMs })
+    return takeOver(connection.detach(), from, options)
+  } catch (error) {
+    connection?.destroy()
+    throw classify(error, 'source')
+  }
+}
+
+/** What a replica tells before it asks for the log. Both names of each: servers before 8.0.26 know the older one. */
+function sessionSetting({ heartbeatMs, replicaUuid }: DumpOptions): string {
+  const periodNs = Math.round(heartbeatMs * 1e6)
+  return (
+    `SET @master_binlog_checksum = 'CRC32', @source_binlog_checksum = 'CRC32', ` +
+    `@master_heartbeat_period = ${periodNs}, @source_heartbeat_period = ${periodNs}, ` +
+    `@slave_uuid = '${replicaUuid}', @replica_uuid = '${replicaUuid}'`
+  )
+}
+
+function dumpPacket(serverId: number, from: GtidSet): Buffer {
+  const set = from.encode()
+  const body = Buffer.alloc(1 + 2 + 4 + 4 + 8 + 4)
+  let at = body.writeUInt8(dumpCommand, 0)
+  at = body.writeUInt16LE(useHeartbeatV2, at)
+  at = body.writeUInt32LE(serverId, at)
+  at = body.writeUInt32LE(0, at) // no file name: the server finds the file by the set
+  at = body.writeBigUInt64LE(4n, at)
+  body.writeUInt32LE(set.length, at)
+  const packet = Buffer.concat([body, set])
+  // A set this long would need a split packet; it has a million intervals.
+  if (packet.length >= 0xff_ffff)
+    throw new SyncError('SYNC-9001', `A GTID set of ${set.length} bytes is too long`)
+  const header = Buffer.alloc(4)
+  header.writeUIntLE(packet.length, 0, 3)
+  return Buffer.concat([header, packet])
+}
+
+function takeOver(socket: Socket, from: GtidSet, options: DumpOptions): DumpConnection {
+  const packets = new PacketReader()
+  const { maxBufferedBytes, heartbeatMs } = options
+  let lastSeenAtMs = performance.now()
+  let ended: SyncError | undefined
+  let paused = false
+  let seenSinceTick = true
+  let missed = 0
+  let waiting: { resolve: () => void; reject: (error: SyncError) => void } | undefined
+
+  const wake = (): void => {
+    const waiter = waiting
+    waiting = undefined
+    waiter?.resolve()
+  }
+  const end = (error: SyncError): void => {
+    if (ended !== undefined) return
+    ended = error
+    clearInterval(watchdog)
+    socket.destroy()
+    const waiter = waiting
+    waiting = undefined
+    waiter?.reject(error)
+  }
+  const pauseOrResume = (): void => {
+    if (!paused && packets.unreadBytes > maxBufferedBytes && waiting === undefined) {
+      paused = true
+      socket.pause()
+    } else if (paused && (packets.unreadBytes <= maxBufferedBytes / 2 || waiting !== undefined)) {
+      paused = false
+      missed = 0
+      lastSeenAtMs = performance.now()
+      socket.resume()
+    }
+  }
+
+  socket.on('data', (chunk: Buffer) => {
+    lastSeenAtMs = performance.now()
+    seenSinceTick = true
+    packets.push(chunk)
+    wake()
+    pauseOrResume()
+  })
+  socket.on('error', (cause) =>
+    end(new SyncError('SYNC-2101', `Connection to the source lost: ${cause.message}`, { cause })),
+  )
+  socket.on('close', () => end(new SyncError('SYNC-2101', 'The source closed the connection')))
+
+  // Counts ticks without bytes rather than time, so that a process that was stopped for a while does not blame the source.
+  const watchdog = setInterval(() => {
+    missed = seenSinceTick || paused ? 0 : missed + 1
+    seenSinceTick = false
+    if (missed >= missedHeartbeats) {
+      const silentMs = Math.round(performance.now() - lastSeenAtMs)
+      end(
+        new SyncError(
+          'SYNC-2101',
+          `The source has been silent for ${silentMs} ms (a heartbeat is due every ${heartbeatMs} ms)`,
+        ),
+      )
+    }
+  }, heartbeatMs)
+  watchdog.unref()
+
+  socket.resume()
+  socket.write(dumpPacket(options.serverId, from))
+  return {
+    packets,
+    moreBytes() {
+      if (ended !== undefined) return Promise.reject(ended)
+      return new Promise((resolve, reject) => {
+        waiting = { resolve, reject }
+        pauseOrResume()
+      })
+    },
+    consumed: pauseOrResume,
+    // While the socket is paused it is we who are slow, not the source.
+    lastSeenAtMs: () => (paused ? performance.now() : lastSeenAtMs),
+    close: () => end(new SyncError('SYNC-2101', 'The stream was closed')),
+  }
+}
