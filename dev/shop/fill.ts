@@ -4,11 +4,24 @@
  * Guarantees: the same seed and size give the same bytes. Every boundary value of table.ts's expressions is there at the smallest size.
  * Assumes empty tables from schema.ts. After a crash: drop the database and start over.
  */
-import { type Connection, type ConnectionOptions, createConnection } from 'mysql2/promise'
+import { type Connection, createConnection } from 'mysql2/promise'
 import { permissiveSession, shopTables } from './schema.ts'
 import { identifier, type ShopTable } from './table.ts'
 
-export type ShopServer = Pick<ConnectionOptions, 'host' | 'port' | 'user' | 'password'>
+export type ShopServer = {
+  readonly host: string
+  readonly port: number
+  readonly user: string
+  readonly password: string
+}
+
+/** Without what else the object may carry: the driver warns about options that it does not know. */
+export const plainServer = ({ host, port, user, password }: ShopServer): ShopServer => ({
+  host,
+  port,
+  user,
+  password,
+})
 
 export type FillOptions = {
   readonly server: ShopServer
@@ -42,7 +55,7 @@ export async function fillShop(options: FillOptions): Promise<number> {
     .toSorted((a, b) => rowsAtSize(b, size) * b.columns.length - rowsAtSize(a, size) * a.columns.length)
   let written = 0
   const fillNext = async (): Promise<void> => {
-    const connection = await createConnection({ ...options.server, database: options.database })
+    const connection = await createConnection({ ...plainServer(options.server), database: options.database })
     try {
       await prepare(connection, options.seed ?? 1, size, options.logged ?? true)
       for (let table = work.shift(); table !== undefined; table = work.shift()) {
