@@ -5,7 +5,17 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { runMysqlTool } from '../../../dev/mysql-client.ts'
 import { sharedTarget } from '../../support/servers.ts'
-import { at, codeOf, header, lane, progress, type SinkFixture, sinkFixture, small, work } from './sink-support.ts'
+import {
+  at,
+  codeOf,
+  header,
+  lane,
+  progress,
+  type SinkFixture,
+  sinkFixture,
+  small,
+  work,
+} from './sink-support.ts'
 
 let f: SinkFixture
 beforeAll(async () => {
@@ -37,11 +47,33 @@ test('a small batch removes, then upserts, and stores position and load progress
   const d = await fresh('orders', 'id INT PRIMARY KEY, note VARCHAR(20), amount DECIMAL(12,4)')
   const { sink, resume } = await f.owner(10n)
   const n = resume.batch
-  await sink.applySmall(header(n + 1), small(work(d, [[1, 'a', '1.5000'], [2, 'b', null]])), [
-    progress('shop.größe', [12345678901234567890n, 'k\xff\0"', -0, null, 1.5], 2),
-    progress('shop.b', null, 0, true),
-  ])
-  await sink.applySmall(header(n + 2), small(work(d, [[2, "it's \\ new", '-0.0001'], [3, 'c', '7']], [[1]])), [])
+  await sink.applySmall(
+    header(n + 1),
+    small(
+      work(d, [
+        [1, 'a', '1.5000'],
+        [2, 'b', null],
+      ]),
+    ),
+    [
+      progress('shop.größe', [12345678901234567890n, 'k\xff\0"', -0, null, 1.5], 2),
+      progress('shop.b', null, 0, true),
+    ],
+  )
+  await sink.applySmall(
+    header(n + 2),
+    small(
+      work(
+        d,
+        [
+          [2, "it's \\ new", '-0.0001'],
+          [3, 'c', '7'],
+        ],
+        [[1]],
+      ),
+    ),
+    [],
+  )
   expect(await f.rows('orders')).toEqual([
     ['2', "it's \\ new", '-0.0001'],
     ['3', 'c', '7.0000'],
@@ -89,7 +121,11 @@ test('a large batch is unfinished until every lane has confirmed every phase, an
   expect(done.unfinished).toBeNull()
   expect(done.position).toEqual(h.to)
   expect(done.load).toContainEqual(progress('shop.large', [3], 3, true))
-  expect(await f.rows('large')).toEqual([['1', '10'], ['2', '20'], ['3', '30']])
+  expect(await f.rows('large')).toEqual([
+    ['1', '10'],
+    ['2', '20'],
+    ['3', '30'],
+  ])
 })
 
 test('a batch of more lanes than are configured now is finished with its own number of lanes', async () => {
@@ -125,9 +161,41 @@ test('nothing is written twice: not a batch, not a lane, not a lane without its 
 test('unique values are swapped between rows by removals and upserts in one transaction', async () => {
   const d = await fresh('swap', 'id INT PRIMARY KEY, code VARCHAR(10) NULL, UNIQUE KEY code_is_unique (code)')
   const { sink, resume } = await f.owner(50n)
-  await sink.applySmall(header(resume.batch + 1), small(work(d, [[1, 'x'], [2, 'y'], [3, null], [4, null]])), [])
-  await sink.applySmall(header(resume.batch + 2), small(work(d, [[1, 'y'], [2, 'x'], [3, 'z'], [5, null]], [[1], [2]])), [])
-  expect(await f.rows('swap')).toEqual([['1', 'y'], ['2', 'x'], ['3', 'z'], ['4', null], ['5', null]])
+  await sink.applySmall(
+    header(resume.batch + 1),
+    small(
+      work(d, [
+        [1, 'x'],
+        [2, 'y'],
+        [3, null],
+        [4, null],
+      ]),
+    ),
+    [],
+  )
+  await sink.applySmall(
+    header(resume.batch + 2),
+    small(
+      work(
+        d,
+        [
+          [1, 'y'],
+          [2, 'x'],
+          [3, 'z'],
+          [5, null],
+        ],
+        [[1], [2]],
+      ),
+    ),
+    [],
+  )
+  expect(await f.rows('swap')).toEqual([
+    ['1', 'y'],
+    ['2', 'x'],
+    ['3', 'z'],
+    ['4', null],
+    ['5', null],
+  ])
 })
 
 test('the mark row is the first row event of every transaction, and holds origin, chain and commit time', async () => {
@@ -136,7 +204,16 @@ test('the mark row is the first row event of every transaction, and holds origin
   const n = resume.batch
   const [status] = (await f.sql.query('SHOW BINARY LOG STATUS')).rows
   const [file, from] = [status?.[0] as string, status?.[1] as string]
-  await sink.applySmall(header(n + 1), small(work(d, [[1, 'a'], [2, 'b']])), [progress('shop.logged', [2], 2)])
+  await sink.applySmall(
+    header(n + 1),
+    small(
+      work(d, [
+        [1, 'a'],
+        [2, 'b'],
+      ]),
+    ),
+    [progress('shop.logged', [2], 2)],
+  )
   await sink.writeHeader(header(n + 2, 2))
   await sink.applyLane(header(n + 2, 2), 1, 1, lane(work(d, [[3, 'c']], [[1]])))
   // Rows that are there already change nothing: the mark row must still be logged.
@@ -152,7 +229,9 @@ test('the mark row is the first row event of every transaction, and holds origin
   // Other tests write to the same server; every transaction of this pipeline names it in its mark row.
   const mine = events
     .split(/^BEGIN\n/m)
-    .filter((transaction) => transaction.includes(`'${f.pipeline}'`) || transaction.includes(`\`${f.database}\``))
+    .filter(
+      (transaction) => transaction.includes(`'${f.pipeline}'`) || transaction.includes(`\`${f.database}\``),
+    )
     .map((transaction) =>
       [...transaction.matchAll(/^### (?:INSERT INTO|UPDATE|DELETE FROM) (\S+)/gm)].map(([, table]) => table),
     )
@@ -171,6 +250,17 @@ test('more rows than one packet holds go in one transaction', async () => {
   const rows = Array.from({ length: 4000 }, (_, i) => [i, `${i}`.padEnd(3000, '\x80')])
   await sink.writeHeader(h)
   await sink.applyLane(h, 1, 1, lane(work(d, rows)))
-  await sink.applyLane(h, 2, 1, lane(work(d, [], rows.slice(0, 3500).map(([id]) => [id as number]))))
+  await sink.applyLane(
+    h,
+    2,
+    1,
+    lane(
+      work(
+        d,
+        [],
+        rows.slice(0, 3500).map(([id]) => [id as number]),
+      ),
+    ),
+  )
   expect(await f.rows('many', 'COUNT(*), MIN(id), SUM(LENGTH(filler))')).toEqual([['500', '3500', '1500000']])
 })

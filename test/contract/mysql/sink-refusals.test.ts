@@ -4,21 +4,37 @@
  */
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { type MysqlServer, startMysql } from '../../../dev/mysql.ts'
-import { createSink } from '../../../src/connectors/mysql/sink/sink.ts'
 import type { Sink } from '../../../src/connectors/contract.ts'
+import { createSink } from '../../../src/connectors/mysql/sink/sink.ts'
 import type { SyncError } from '../../../src/core/errors.ts'
 import type { Destination } from '../../../src/core/plan.ts'
 import type { Row } from '../../../src/core/value.ts'
 import { sharedTarget } from '../../support/servers.ts'
-import { at, destinationOf, header, lane, openConnection, progress, type SinkFixture, sinkFixture, small, work } from './sink-support.ts'
+import {
+  at,
+  destinationOf,
+  header,
+  lane,
+  openConnection,
+  progress,
+  type SinkFixture,
+  sinkFixture,
+  small,
+  work,
+} from './sink-support.ts'
 
 let f: SinkFixture
 let d: Destination
 let sink: Sink
 let batch = 0
 let epoch = 0n
-const start: Row[] = [[1, 'one', 10, 'x'], [2, 'two', 20, 'y'], [3, null, 30, 'z']]
-const text = (rows: readonly Row[]) => rows.map((row) => row.map((value) => (value === null ? null : String(value))))
+const start: Row[] = [
+  [1, 'one', 10, 'x'],
+  [2, 'two', 20, 'y'],
+  [3, null, 30, 'z'],
+]
+const text = (rows: readonly Row[]) =>
+  rows.map((row) => row.map((value) => (value === null ? null : String(value))))
 
 beforeAll(async () => {
   f = await sinkFixture('sinkrefuse')
@@ -38,7 +54,11 @@ beforeEach(async () => {
   await sink.applySmall(header(++batch), small(work(d, start)), [])
 })
 
-async function refused(upserts: readonly Row[], removals: readonly Row[] = [], into: Destination = d): Promise<SyncError> {
+async function refused(
+  upserts: readonly Row[],
+  removals: readonly Row[] = [],
+  into: Destination = d,
+): Promise<SyncError> {
   try {
     await sink.applySmall(header(batch + 1), small(work(into, upserts, removals)), [])
   } catch (error) {
@@ -83,10 +103,12 @@ test('in a lane a refusal leaves the lane unwritten, and other lanes are not tou
   const h = header(batch + 1, 2)
   await sink.writeHeader(h)
   await sink.applyLane(h, 1, 1, lane(work(d, [[4, 'four', 4, 'x']])))
-  await expect(sink.applyLane(h, 2, 1, lane(work(d, [...plenty, [9, 'two', 1, 'w']])))).rejects.toMatchObject({
-    code: 'SYNC-3301',
-    details: { key: 'id=9' },
-  })
+  await expect(sink.applyLane(h, 2, 1, lane(work(d, [...plenty, [9, 'two', 1, 'w']])))).rejects.toMatchObject(
+    {
+      code: 'SYNC-3301',
+      details: { key: 'id=9' },
+    },
+  )
   expect(await f.rows('t', 'id')).toEqual([['1'], ['2'], ['3'], ['4']])
   expect((await f.owner(++epoch)).resume.unfinished?.confirmed).toEqual([1, 0])
 })
@@ -94,12 +116,18 @@ test('in a lane a refusal leaves the lane unwritten, and other lanes are not tou
 test('a value that the column cannot hold is named with its row', async () => {
   const error = await refused([...plenty, [7, 'seven', 1000, 'k'], [8, 'eight', 8, 'k']])
   expect(error).toMatchObject({ code: 'SYNC-3302', details: { errno: 1264, key: 'id=7' } })
-  expect(await refused([[7, 'seven', 1, 'too long']])).toMatchObject({ code: 'SYNC-3302', details: { key: 'id=7' } })
+  expect(await refused([[7, 'seven', 1, 'too long']])).toMatchObject({
+    code: 'SYNC-3302',
+    details: { key: 'id=7' },
+  })
   expect(await f.rows('t')).toEqual(text(start))
 })
 
 test('NULL for a column that may not be NULL is a refused value, not a unique key', async () => {
-  const error = await refused([[6, 'six', 6, 'k'], [7, 'seven', null, 'k']])
+  const error = await refused([
+    [6, 'six', 6, 'k'],
+    [7, 'seven', null, 'k'],
+  ])
   expect(error).toMatchObject({ code: 'SYNC-3302', details: { key: 'id=7' } })
   expect(error.message).toContain('NULL')
 })
@@ -124,7 +152,9 @@ test('a mark row that somebody removed is noticed, by the writer and by the next
     const own = await g.owner(1n)
     await own.sink.begin(at(0))
     await g.sql.query(`DELETE FROM syncline.apply_mark WHERE pipeline = _utf8mb4'${g.pipeline}' AND slot = 0`)
-    await expect(own.sink.applySmall(header(1), small(work(d, [[4, 'four', 4, 'x']])), [])).rejects.toMatchObject({
+    await expect(
+      own.sink.applySmall(header(1), small(work(d, [[4, 'four', 4, 'x']])), []),
+    ).rejects.toMatchObject({
       code: 'SYNC-9001',
     })
     expect(await f.rows('t')).toEqual(text(start))
@@ -169,10 +199,14 @@ test('an account that may write the tables but not create them is enough once th
   await f.sql.query(`CREATE USER ${user}@'%' IDENTIFIED BY 'pw'`)
   await f.sql.query(`GRANT SELECT, INSERT, UPDATE, DELETE ON syncline.* TO ${user}@'%'`)
   await f.sql.query(`GRANT SELECT, INSERT, UPDATE, DELETE ON ${f.database}.* TO ${user}@'%'`)
-  const own = await createSink(() => openConnection({ ...server, user, password: 'pw' }), `${f.pipeline}_own`, {
-    lanes: 1,
-    origin: 'here',
-  })
+  const own = await createSink(
+    () => openConnection({ ...server, user, password: 'pw' }),
+    `${f.pipeline}_own`,
+    {
+      lanes: 1,
+      origin: 'here',
+    },
+  )
   try {
     await own.takeOver(1n)
     await own.begin(at(0))
@@ -183,7 +217,11 @@ test('an account that may write the tables but not create them is enough once th
 })
 
 test('a server with a small max_allowed_packet and one that is read-only', async () => {
-  const server: MysqlServer = await startMysql({ name: 'small packets', durable: false, extraArgs: ['--max-allowed-packet=1M'] })
+  const server: MysqlServer = await startMysql({
+    name: 'small packets',
+    durable: false,
+    extraArgs: ['--max-allowed-packet=1M'],
+  })
   const sql = await openConnection(server)
   try {
     await sql.query('CREATE DATABASE own')
@@ -197,7 +235,17 @@ test('a server with a small max_allowed_packet and one that is read-only', async
     // Around the limit every size is either written or refused by name: none breaks the connection.
     for (let bytes = 1_048_576 - 700; bytes < 1_048_576; bytes += 20) {
       try {
-        await mine.applySmall(header(written + 1), small(work(big, [[0, 'a'], [bytes, 'b'.repeat(bytes)], [1, 'c']])), [])
+        await mine.applySmall(
+          header(written + 1),
+          small(
+            work(big, [
+              [0, 'a'],
+              [bytes, 'b'.repeat(bytes)],
+              [1, 'c'],
+            ]),
+          ),
+          [],
+        )
         written++
       } catch (error) {
         expect(error).toMatchObject({ code: 'SYNC-3303', details: { table: 'own.big' } })
@@ -210,7 +258,9 @@ test('a server with a small max_allowed_packet and one that is read-only', async
     expect((await sql.query('SELECT COUNT(*) FROM own.big')).rows).toEqual([[`${written + 2}`]])
 
     await sql.query('SET GLOBAL super_read_only = ON')
-    await expect(mine.applySmall(header(written + 1), small(work(big, [[5, 'x']])), [])).rejects.toMatchObject({
+    await expect(
+      mine.applySmall(header(written + 1), small(work(big, [[5, 'x']])), []),
+    ).rejects.toMatchObject({
       code: 'SYNC-3106',
     })
     await sql.query('SET GLOBAL read_only = OFF')

@@ -11,7 +11,10 @@ import type { Position } from '../../../src/core/position.ts'
 import type { Row, Value } from '../../../src/core/value.ts'
 import { type Reachable, sharedTarget } from '../../support/servers.ts'
 
-export const at = (n: number): Position => ({ token: `3e11fa47-71ca-11e1-9e33-c80aa9429562:1-${n}`, ordinal: 0 })
+export const at = (n: number): Position => ({
+  token: `3e11fa47-71ca-11e1-9e33-c80aa9429562:1-${n}`,
+  ordinal: 0,
+})
 
 export const openConnection = (server: Reachable, silentMs = 1000): Promise<Connection> =>
   connect(
@@ -106,7 +109,11 @@ export async function destinationOf(
   }
 }
 
-export const work = (destination: Destination, upserts: readonly Row[], removals: readonly Row[] = []): TableWork => ({
+export const work = (
+  destination: Destination,
+  upserts: readonly Row[],
+  removals: readonly Row[] = [],
+): TableWork => ({
   destination,
   removals,
   upserts,
@@ -131,7 +138,12 @@ export const header = (batch: number, lanes = 1, phases = 1): BatchHeader => ({
   sourceCommitTimeUs: 1_700_000_000_000_000 + batch,
 })
 
-export const progress = (table: string, after: readonly Value[] | null, rows: number, done = false): LoadProgress => ({
+export const progress = (
+  table: string,
+  after: readonly Value[] | null,
+  rows: number,
+  done = false,
+): LoadProgress => ({
   table,
   after,
   rows,

@@ -7,7 +7,17 @@ import type { Connection } from '../../../src/connectors/mysql/connection.ts'
 import type { Destination } from '../../../src/core/plan.ts'
 import { type Proxy, startProxy } from '../../support/proxy.ts'
 import { sharedTarget } from '../../support/servers.ts'
-import { at, codeOf, header, lane, openConnection, type SinkFixture, sinkFixture, small, work } from './sink-support.ts'
+import {
+  at,
+  codeOf,
+  header,
+  lane,
+  openConnection,
+  type SinkFixture,
+  sinkFixture,
+  small,
+  work,
+} from './sink-support.ts'
 
 let f: SinkFixture
 let d: Destination
@@ -44,10 +54,12 @@ const count = async (condition: string): Promise<number> =>
 
 /** Until somebody waits for a lock of the table. */
 const waitsFor = (schema: string, table: string) =>
-  eventually(`a wait for ${table}`, async () =>
-    (await count(
-      `performance_schema.data_locks WHERE OBJECT_SCHEMA = _utf8mb4'${schema}' AND OBJECT_NAME = _utf8mb4'${table}' AND LOCK_STATUS = _utf8mb4'WAITING' AND LOCK_DATA LIKE _utf8mb4'%${schema === 'syncline' ? f.pipeline : ''}%'`,
-    )) > 0,
+  eventually(
+    `a wait for ${table}`,
+    async () =>
+      (await count(
+        `performance_schema.data_locks WHERE OBJECT_SCHEMA = _utf8mb4'${schema}' AND OBJECT_NAME = _utf8mb4'${table}' AND LOCK_STATUS = _utf8mb4'WAITING' AND LOCK_DATA LIKE _utf8mb4'%${schema === 'syncline' ? f.pipeline : ''}%'`,
+      )) > 0,
   )
 
 const blockRow = async (id: number): Promise<void> => {
@@ -67,22 +79,42 @@ test('a takeover waits for the write in flight and finds it', async () => {
   await blocker.query('ROLLBACK')
   await writing
   expect(await taking).toMatchObject({ batch: 1, position: at(1), unfinished: null })
-  expect(await f.rows('t')).toEqual([['1', '11'], ['2', '0']])
+  expect(await f.rows('t')).toEqual([
+    ['1', '11'],
+    ['2', '0'],
+  ])
   expect(await codeOf(old.sink.applySmall(header(2), small(work(d, [[2, 22]])), []))).toBe('SYNC-4002')
-  expect(await f.rows('t')).toEqual([['1', '11'], ['2', '0']])
+  expect(await f.rows('t')).toEqual([
+    ['1', '11'],
+    ['2', '0'],
+  ])
 })
 
 test('a predecessor that stays inside its transaction is killed, and nothing of it is written', async () => {
   const old = await f.owner(1n)
   await old.sink.begin(at(0))
   await blockRow(1)
-  const writing = codeOf(old.sink.applySmall(header(1), small(work(d, [[1, 11], [2, 22]])), []))
+  const writing = codeOf(
+    old.sink.applySmall(
+      header(1),
+      small(
+        work(d, [
+          [1, 11],
+          [2, 22],
+        ]),
+      ),
+      [],
+    ),
+  )
   await waitsFor(f.database, 't')
   const { resume, sink } = await f.owner(2n)
   expect(resume).toMatchObject({ batch: 0, position: at(0) })
   expect(await writing).toBe('SYNC-3101')
   await blocker.query('ROLLBACK')
-  expect(await f.rows('t')).toEqual([['1', '0'], ['2', '0']])
+  expect(await f.rows('t')).toEqual([
+    ['1', '0'],
+    ['2', '0'],
+  ])
   await sink.applySmall(header(1), small(work(d, [[1, 100]])), [])
 })
 
@@ -95,7 +127,18 @@ test.each([
   await old.takeOver(1n)
   await old.begin(at(0))
   proxy.freeze()
-  const late = codeOf(old.applySmall(header(1), small(work(d, [[1, 11], [2, 22]])), []))
+  const late = codeOf(
+    old.applySmall(
+      header(1),
+      small(
+        work(d, [
+          [1, 11],
+          [2, 22],
+        ]),
+      ),
+      [],
+    ),
+  )
   const { sink } = await f.owner(epoch)
   await sink.applySmall(header(1), small(work(d, [[1, 100]])), [])
   await sink.writeHeader(header(2, 2))
@@ -105,7 +148,11 @@ test.each([
   expect(await codeOf(old.storeLoad([]))).toBe('no error')
   expect(await codeOf(old.writeHeader(header(3, 2)))).toBe('SYNC-4002')
   expect(await codeOf(old.begin(at(9)))).toBe('SYNC-4002')
-  expect(await f.rows('t')).toEqual([['1', '100'], ['2', '0'], ['3', '300']])
+  expect(await f.rows('t')).toEqual([
+    ['1', '100'],
+    ['2', '0'],
+    ['3', '300'],
+  ])
   expect((await f.marks()).map((row) => row.slice(1, 4))).toEqual([
     [`${epoch}`, '2', '0'],
     [`${epoch}`, '2', '1'],
@@ -133,7 +180,9 @@ test('an older epoch does not wait for the owner either, nor kill it', async () 
 })
 
 test('of takeovers at the same time the greatest epoch ends as the only one that writes', async () => {
-  const sinks = await Promise.all([3n, 7n, 1n, 9n, 5n].map(async (epoch) => ({ epoch, sink: await f.sink(3) })))
+  const sinks = await Promise.all(
+    [3n, 7n, 1n, 9n, 5n].map(async (epoch) => ({ epoch, sink: await f.sink(3) })),
+  )
   const outcomes = await Promise.all(
     sinks.map(async ({ epoch, sink }) => ({ epoch, outcome: await codeOf(sink.takeOver(epoch)) })),
   )
@@ -145,7 +194,10 @@ test('of takeovers at the same time the greatest epoch ends as the only one that
     const wrote = await codeOf(sink.applySmall(header(++batch), small(work(d, [[1, Number(epoch)]])), []))
     expect(wrote).toBe(epoch === 9n ? 'no error' : 'SYNC-4002')
   }
-  expect(await f.rows('t')).toEqual([['1', '9'], ['2', '0']])
+  expect(await f.rows('t')).toEqual([
+    ['1', '9'],
+    ['2', '0'],
+  ])
 })
 
 test('a commit whose answer is lost is found by the next takeover', async () => {
@@ -160,7 +212,10 @@ test('a commit whose answer is lost is found by the next takeover', async () => 
   proxy.setLatency({ upMs: 0, downMs: 0 })
   expect(await old.takeOver(1n)).toMatchObject({ batch: 1, position: at(1) })
   await old.applySmall(header(2), small(work(d, [[2, 22]])), [])
-  expect(await f.rows('t')).toEqual([['1', '11'], ['2', '22']])
+  expect(await f.rows('t')).toEqual([
+    ['1', '11'],
+    ['2', '22'],
+  ])
 })
 
 test('a connection killed inside a lane is SYNC-3101, and the lane is not half-written', async () => {
@@ -180,7 +235,11 @@ test('a connection killed inside a lane is SYNC-3101, and the lane is not half-w
   await blocker.query('ROLLBACK')
   const { resume } = await f.owner(2n)
   expect(resume.unfinished?.confirmed).toEqual([1, 0])
-  expect(await f.rows('t')).toEqual([['1', '0'], ['2', '0'], ['3', '33']])
+  expect(await f.rows('t')).toEqual([
+    ['1', '0'],
+    ['2', '0'],
+    ['3', '33'],
+  ])
 })
 
 test('a deadlock is tried again until it is through', async () => {
@@ -189,24 +248,50 @@ test('a deadlock is tried again until it is through', async () => {
   await sink.begin(at(0))
   await blockRow(2)
   // The server rolls back the transaction that has changed fewer rows.
-  await blocker.query(`INSERT INTO ${f.database}.heavy VALUES ${Array.from({ length: 500 }, (_, i) => `(${i})`).join()}`)
-  const writing = sink.applySmall(header(1), small(work(d, [[1, 11], [2, 22]])), [])
+  await blocker.query(
+    `INSERT INTO ${f.database}.heavy VALUES ${Array.from({ length: 500 }, (_, i) => `(${i})`).join()}`,
+  )
+  const writing = sink.applySmall(
+    header(1),
+    small(
+      work(d, [
+        [1, 11],
+        [2, 22],
+      ]),
+    ),
+    [],
+  )
   await waitsFor(f.database, 't')
   await blocker.query(`UPDATE ${f.database}.t SET v = 5 WHERE id = 1`)
   await blocker.query('COMMIT')
   await writing
-  expect(await f.rows('t')).toEqual([['1', '11'], ['2', '22']])
+  expect(await f.rows('t')).toEqual([
+    ['1', '11'],
+    ['2', '22'],
+  ])
 })
 
 test('a lock that is held for longer than a wait is waited for again', async () => {
   const { sink } = await f.owner(1n)
   await sink.begin(at(0))
   await blockRow(2)
-  const writing = sink.applySmall(header(1), small(work(d, [[1, 11], [2, 22]])), [])
+  const writing = sink.applySmall(
+    header(1),
+    small(
+      work(d, [
+        [1, 11],
+        [2, 22],
+      ]),
+    ),
+    [],
+  )
   await sleep(6000)
   await blocker.query('ROLLBACK')
   await writing
-  expect(await f.rows('t')).toEqual([['1', '11'], ['2', '22']])
+  expect(await f.rows('t')).toEqual([
+    ['1', '11'],
+    ['2', '22'],
+  ])
 })
 
 test('on a half-open link a write ends with SYNC-3101 and close returns', async () => {

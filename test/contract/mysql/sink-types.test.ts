@@ -3,8 +3,8 @@
  * by the server byte by byte. Keys of every kind are upserted and removed.
  */
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import type { CellDecoder } from '../../../src/connectors/mysql/text-protocol.ts'
 import { identifier } from '../../../src/connectors/mysql/sql-text.ts'
+import type { CellDecoder } from '../../../src/connectors/mysql/text-protocol.ts'
 import type { Column } from '../../../src/core/schema.ts'
 import { byteStringOf, type Row } from '../../../src/core/value.ts'
 import { codeOf, destinationOf, header, type SinkFixture, sinkFixture, small, work } from './sink-support.ts'
@@ -19,11 +19,18 @@ beforeAll(async () => {
 afterAll(() => f.close())
 
 /** The same table on both sides, with rows at the source only. SQL here is ordinary text. */
-async function twins(name: string, definition: string, inserts: readonly string[], sqlMode?: string): Promise<void> {
+async function twins(
+  name: string,
+  definition: string,
+  inserts: readonly string[],
+  sqlMode?: string,
+): Promise<void> {
   await f.sql.query('SET NAMES utf8mb4')
-  for (const schema of [source, f.database]) await f.sql.query(byteStringOf(`CREATE TABLE ${schema}.${name} (${definition})`))
+  for (const schema of [source, f.database])
+    await f.sql.query(byteStringOf(`CREATE TABLE ${schema}.${name} (${definition})`))
   if (sqlMode !== undefined) await f.sql.query(`SET @m = @@sql_mode, SESSION sql_mode = '${sqlMode}'`)
-  for (const values of inserts) await f.sql.query(byteStringOf(`INSERT INTO ${source}.${name} VALUES ${values}`))
+  for (const values of inserts)
+    await f.sql.query(byteStringOf(`INSERT INTO ${source}.${name} VALUES ${values}`))
   if (sqlMode !== undefined) await f.sql.query('SET SESSION sql_mode = @m')
   await f.sql.query('SET NAMES binary')
 }
@@ -52,9 +59,12 @@ function howToRead({ name, type }: Column): { expression: string; decoder: CellD
 async function readValues(table: string): Promise<readonly Row[]> {
   const { columns } = await destinationOf(f.sql, source, table)
   const how = columns.map(howToRead)
-  const { rows } = await f.sql.query(`SELECT ${how.map(({ expression }) => expression).join(', ')} FROM ${source}.${table}`, {
-    decoders: [how.map(({ decoder }) => decoder)],
-  })
+  const { rows } = await f.sql.query(
+    `SELECT ${how.map(({ expression }) => expression).join(', ')} FROM ${source}.${table}`,
+    {
+      decoders: [how.map(({ decoder }) => decoder)],
+    },
+  )
   return rows
 }
 
@@ -77,7 +87,8 @@ async function exactRows(schema: string, table: string): Promise<readonly Row[]>
     const column = identifier(name)
     if (type.kind === 'float' || type.kind === 'double') return `CONCAT(CAST(${column} AS DOUBLE), _ascii'')`
     if (type.kind === 'enum' || type.kind === 'set' || type.kind === 'bit') return `CONCAT(${column} + 0)`
-    if (type.kind === 'json') return `CONCAT(JSON_TYPE(${column}), _ascii' ', HEX(CAST(${column} AS CHAR CHARACTER SET utf8mb4)))`
+    if (type.kind === 'json')
+      return `CONCAT(JSON_TYPE(${column}), _ascii' ', HEX(CAST(${column} AS CHAR CHARACTER SET utf8mb4)))`
     return `HEX(${column})`
   })
   const order = columns[0] as Column
@@ -219,12 +230,18 @@ test('a key of several columns', async () => {
   const d = await f.destination('composite')
   const rows = await readValues('composite')
   const two = rows.filter((row) => row[4] === 2 || row[4] === 4)
-  await apply('composite', [], two.map((row) => d.key.ordinals.map((o) => row[o] as never)))
+  await apply(
+    'composite',
+    [],
+    two.map((row) => d.key.ordinals.map((o) => row[o] as never)),
+  )
   expect((await f.rows('composite', 'v')).map(([v]) => v)).toEqual(['1', '3'])
 })
 
 test('a row whose key changes only in case takes the new bytes; removing by other case removes it', async () => {
-  await twins('cased', 'k VARCHAR(10) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_ai_ci PRIMARY KEY, v INT', [`('a', 1)`])
+  await twins('cased', 'k VARCHAR(10) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_ai_ci PRIMARY KEY, v INT', [
+    `('a', 1)`,
+  ])
   await apply('cased', [['a', 1]])
   await apply('cased', [['A', 2]])
   expect(await f.rows('cased')).toEqual([['A', '2']])
@@ -242,7 +259,11 @@ test('a table of key columns only, and one named like the alias of new rows', as
 })
 
 test('generated columns are left to the server, columns not written keep their values', async () => {
-  await twins('partial', 'id INT PRIMARY KEY, v INT, g INT AS (v * 2) STORED, own VARCHAR(10) DEFAULT \'mine\'', [])
+  await twins(
+    'partial',
+    "id INT PRIMARY KEY, v INT, g INT AS (v * 2) STORED, own VARCHAR(10) DEFAULT 'mine'",
+    [],
+  )
   const d = await f.destination('partial', ['id', 'v'])
   const { sink, resume } = await f.owner(++epoch)
   await sink.applySmall(header(resume.batch + 1), small(work(d, [[1, 5]])), [])
@@ -252,16 +273,29 @@ test('generated columns are left to the server, columns not written keep their v
 })
 
 test('200 columns', async () => {
-  const columns = Array.from({ length: 199 }, (_, i) => `c${i} ${i % 3 === 0 ? 'INT' : i % 3 === 1 ? 'VARCHAR(20)' : 'DATETIME(6)'}`)
-  const value = (i: number): string => (i % 3 === 0 ? `${i}` : i % 3 === 1 ? `'v${i}'` : `'2024-01-01 00:00:00.${i}'`)
-  await twins('wide', `id INT PRIMARY KEY, ${columns.join()}`, [`(1, ${columns.map((_, i) => value(i)).join()})`, `(2, ${columns.map(() => 'NULL').join()})`])
+  const columns = Array.from(
+    { length: 199 },
+    (_, i) => `c${i} ${i % 3 === 0 ? 'INT' : i % 3 === 1 ? 'VARCHAR(20)' : 'DATETIME(6)'}`,
+  )
+  const value = (i: number): string =>
+    i % 3 === 0 ? `${i}` : i % 3 === 1 ? `'v${i}'` : `'2024-01-01 00:00:00.${i}'`
+  await twins('wide', `id INT PRIMARY KEY, ${columns.join()}`, [
+    `(1, ${columns.map((_, i) => value(i)).join()})`,
+    `(2, ${columns.map(() => 'NULL').join()})`,
+  ])
   await copiedExactly('wide')
 })
 
 test('labels in other places at the target, and no ENUM there at all', async () => {
-  await f.sql.query(`CREATE TABLE ${source}.moved (id INT PRIMARY KEY, e ENUM('a','b'), s SET('x','y','z'), t ENUM('p','q'))`)
-  await f.sql.query(`CREATE TABLE ${f.database}.moved (id INT PRIMARY KEY, e ENUM('b','c','a'), s SET('z','y','x'), t VARCHAR(5))`)
-  await f.sql.query(`INSERT INTO ${source}.moved VALUES (1, 'a', 'x,z', 'q'), (2, 'b', '', 'p'), (3, NULL, NULL, NULL)`)
+  await f.sql.query(
+    `CREATE TABLE ${source}.moved (id INT PRIMARY KEY, e ENUM('a','b'), s SET('x','y','z'), t ENUM('p','q'))`,
+  )
+  await f.sql.query(
+    `CREATE TABLE ${f.database}.moved (id INT PRIMARY KEY, e ENUM('b','c','a'), s SET('z','y','x'), t VARCHAR(5))`,
+  )
+  await f.sql.query(
+    `INSERT INTO ${source}.moved VALUES (1, 'a', 'x,z', 'q'), (2, 'b', '', 'p'), (3, NULL, NULL, NULL)`,
+  )
   await apply('moved', await readValues('moved'))
   expect(await f.rows('moved', 'id, e, s, t')).toEqual([
     ['1', 'a', 'z,x', 'q'],
@@ -272,14 +306,25 @@ test('labels in other places at the target, and no ENUM there at all', async () 
 
 test('an ENUM error value inside the key is refused and nothing is written', async () => {
   await twins('enumkey', `e ENUM('a','b') PRIMARY KEY, v INT`, [`('a', 1)`])
-  expect(await codeOf(apply('enumkey', [[1, 1], [0, 2]]))).toBe('SYNC-3302')
+  expect(
+    await codeOf(
+      apply('enumkey', [
+        [1, 1],
+        [0, 2],
+      ]),
+    ),
+  ).toBe('SYNC-3302')
   expect(await f.rows('enumkey')).toEqual([])
 })
 
 test.each([16_777_215 - 200, 16_777_215, 16_777_216, 20_000_000])('a value of %i bytes', async (bytes) => {
   await f.sql.query(`CREATE TABLE IF NOT EXISTS ${f.database}.big (id INT PRIMARY KEY, b LONGBLOB)`)
   await f.sql.query(`CREATE TABLE IF NOT EXISTS ${source}.big (id INT PRIMARY KEY, b LONGBLOB)`)
-  await apply('big', [[1, 'x'], [2, "'".repeat(10) + '\xfe'.repeat(bytes - 10)], [3, 'y']])
+  await apply('big', [
+    [1, 'x'],
+    [2, "'".repeat(10) + '\xfe'.repeat(bytes - 10)],
+    [3, 'y'],
+  ])
   expect(await f.rows('big', 'id, LENGTH(b), HEX(LEFT(b, 11))')).toEqual([
     ['1', '1', '78'],
     ['2', `${bytes}`, `${'27'.repeat(10)}FE`],

@@ -42,7 +42,7 @@ export function placesAgree(source: ColumnType, target: ColumnType): boolean {
   )
 }
 
-const isAsciiText = (label: string): boolean => /^[\x01-\x7f]*$/.test(label)
+const isAsciiText = (label: string): boolean => /^[ -~]*$/.test(label)
 
 function enumLabelWriter(source: ColumnType): ValueWriter {
   const text = labelText(source)

@@ -49,9 +49,7 @@ export function destinationSql(destination: Destination): DestinationSql {
   // One condition for the whole key: where any part differs it is another row.
   const sameRow = keyNames.map((name) => `${table}.${name} <=> ${alias}.${name}`).join(' AND ')
   const updates = names.map((name, ordinal) =>
-    isKey.has(ordinal)
-      ? `${name} = IF(${sameRow}, ${alias}.${name}, NULL)`
-      : `${name} = ${alias}.${name}`,
+    isKey.has(ordinal) ? `${name} = IF(${sameRow}, ${alias}.${name}, NULL)` : `${name} = ${alias}.${name}`,
   )
   const width = writers.length
   const rowText = (row: Row): string => {
@@ -81,7 +79,9 @@ export function destinationSql(destination: Destination): DestinationSql {
     enumOrdinals,
     emptyEnumStatements(row) {
       // The guard needs strict mode, the value 0 needs its absence: first the row with another value there, then that value alone.
-      const empty = enumOrdinals.filter((i) => needsNonStrict(row[i] as Value, destination.valueTypes[i] as ColumnType))
+      const empty = enumOrdinals.filter((i) =>
+        needsNonStrict(row[i] as Value, destination.valueTypes[i] as ColumnType),
+      )
       if (empty.some((ordinal) => isKey.has(ordinal))) {
         // The placeholder would be another row's key.
         throw new SyncError(

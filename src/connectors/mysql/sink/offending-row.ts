@@ -9,11 +9,12 @@
 import { SyncError } from '../../../core/errors.ts'
 import type { Destination } from '../../../core/plan.ts'
 import { type ColumnType, tableName } from '../../../core/schema.ts'
-import { bytesOf, type Row, type Value } from '../../../core/value.ts'
+import type { Row, Value } from '../../../core/value.ts'
 import type { Connection } from '../connection.ts'
 import { classify } from '../errors.ts'
 import { identifier, qualifiedName } from '../sql-text.ts'
 import { columnWriter } from './column-writer.ts'
+import { describeKey, keyOfRow } from './row-key.ts'
 import type { WriteStatement } from './statements.ts'
 
 export interface RefusedWrite {
@@ -165,30 +166,4 @@ function named(
     },
     cause: error.cause ?? error,
   })
-}
-
-/** The values of the destination's key in a whole row. */
-export const keyOfRow = (destination: Destination, row: Row): readonly Value[] =>
-  destination.key.ordinals.map((ordinal) => row[ordinal] as Value)
-
-const longestShownBytes = 64
-
-/** A key for people: `id=5, code='x'`; long values are cut, bytes stand in hexadecimal. */
-export function describeKey(destination: Destination, key: readonly Value[]): string {
-  return destination.key.ordinals
-    .map((ordinal, i) => {
-      const name = destination.columns[ordinal]?.name ?? `column ${ordinal}`
-      return `${name}=${shown(key[i] as Value, destination.valueTypes[ordinal])}`
-    })
-    .join(', ')
-}
-
-function shown(value: Value, type: ColumnType | undefined): string {
-  if (typeof value !== 'string') return String(value)
-  const cut = value.length > longestShownBytes
-  const bytes = bytesOf(value.slice(0, longestShownBytes))
-  const isText =
-    type?.kind !== 'bytes' && (type?.charset === undefined || /^(?:utf8|ascii)/.test(type.charset))
-  const text = isText ? `'${new TextDecoder().decode(bytes)}'` : `0x${Buffer.from(bytes).toString('hex')}`
-  return cut ? `${text}...` : text
 }

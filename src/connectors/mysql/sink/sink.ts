@@ -48,6 +48,7 @@ export async function createSink(
   pipeline: string,
   options: SinkOptions,
 ): Promise<Sink> {
+  if (pipeline.length > 64) throw new SyncError('SYNC-9001', `the pipeline's name is too long: ${pipeline}`)
   const slots: Connection[] = []
   const busy = new Set<number>()
   let owned: Owned | null = null
@@ -84,7 +85,10 @@ export async function createSink(
   await openSlots(0)
 
   /** One writer per slot: two at once on a connection would mix their transactions. */
-  async function exclusively<T>(slot: number, write: (connection: Connection, mine: Owned) => Promise<T>): Promise<T> {
+  async function exclusively<T>(
+    slot: number,
+    write: (connection: Connection, mine: Owned) => Promise<T>,
+  ): Promise<T> {
     const connection = slots[slot]
     if (owned === null) throw new SyncError('SYNC-9001', 'a write before takeOver')
     if (connection === undefined) throw new SyncError('SYNC-9001', `lane ${slot} has no connection`)
@@ -110,7 +114,7 @@ export async function createSink(
         slot,
         head: beginWithMark(ownership, slot, assignments, condition),
         statements: () => builder.statements(works),
-        single: builder.single,
+        single: (destination, row) => builder.single(destination, row),
         tail,
         maxPacketBytes,
       }),
@@ -118,7 +122,8 @@ export async function createSink(
 
   return {
     async takeOver(epoch) {
-      if (busy.size > 0) throw new SyncError('SYNC-9001', 'a takeover while writes of this sink are in flight')
+      if (busy.size > 0)
+        throw new SyncError('SYNC-9001', 'a takeover while writes of this sink are in flight')
       owned = null
       const ownership: Ownership = { pipeline, epoch, owner: randomUUID() }
       const [connection] = await openSlots(options.lanes)
@@ -134,7 +139,13 @@ export async function createSink(
     },
 
     begin: (position) =>
-      transact(0, [`to_position = COALESCE(to_position, ${textLiteral(positionText(position))})`], null, [], []),
+      transact(
+        0,
+        [`to_position = COALESCE(to_position, ${textLiteral(positionText(position))})`],
+        null,
+        [],
+        [],
+      ),
 
     applySmall(header, plan, load) {
       if (owned !== null) owned.openBatch = null
@@ -144,7 +155,10 @@ export async function createSink(
 
     async writeHeader(header) {
       if (header.lanes >= slots.length) {
-        throw new SyncError('SYNC-9001', `a batch of ${header.lanes} lanes for ${slots.length - 1} connections`)
+        throw new SyncError(
+          'SYNC-9001',
+          `a batch of ${header.lanes} lanes for ${slots.length - 1} connections`,
+        )
       }
       if (owned !== null) owned.openBatch = null
       await transact(0, headerAssignments(header, false), `batch < ${header.batch}`, [], [])
@@ -153,7 +167,10 @@ export async function createSink(
 
     async applyLane(header, lane, phase, work) {
       if (owned !== null && owned.openBatch !== header.batch) {
-        throw new SyncError('SYNC-9001', `lane ${lane} writes batch ${header.batch}, whose header does not stand`)
+        throw new SyncError(
+          'SYNC-9001',
+          `lane ${lane} writes batch ${header.batch}, whose header does not stand`,
+        )
       }
       const { batch } = header
       await transact(

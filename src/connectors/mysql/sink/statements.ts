@@ -11,7 +11,7 @@ import { tableName } from '../../../core/schema.ts'
 import type { Row, Value } from '../../../core/value.ts'
 import { needsNonStrict } from '../sql-text.ts'
 import { type DestinationSql, destinationSql } from './destination-sql.ts'
-import { describeKey, keyOfRow } from './offending-row.ts'
+import { describeKey, keyOfRow } from './row-key.ts'
 
 export const maxStatementBytes = 1024 * 1024
 export const maxUpsertRows = 2_000
@@ -73,7 +73,12 @@ export function createStatementBuilder(limits: StatementLimits): StatementBuilde
     let text = ''
     let held: Row[] = []
     const flush = (): WriteStatement => {
-      const statement: WriteStatement = { sql: upsertHead + text + upsertTail, destination, kind: 'upsert', rows: held }
+      const statement: WriteStatement = {
+        sql: upsertHead + text + upsertTail,
+        destination,
+        kind: 'upsert',
+        rows: held,
+      }
       text = ''
       held = []
       return statement
@@ -89,7 +94,10 @@ export function createStatementBuilder(limits: StatementLimits): StatementBuilde
       if (fixedBytes + part.length > limits.maxPacketBytes) {
         throw tooLarge(destination, row, fixedBytes + part.length, limits.maxPacketBytes)
       }
-      if (held.length > 0 && (held.length >= maxUpsertRows || fixedBytes + text.length + part.length >= largest)) {
+      if (
+        held.length > 0 &&
+        (held.length >= maxUpsertRows || fixedBytes + text.length + part.length >= largest)
+      ) {
         yield flush()
       }
       text += held.length > 0 ? `,${part}` : part

@@ -107,11 +107,7 @@ const lanesNeeded = (deps: TakeoverDeps, marks: readonly Mark[]): number =>
   Math.max(deps.lanes, marks.find((mark) => mark.slot === 0)?.lanes ?? 0)
 
 /** A statement of its own, and only for slots that are missing: inserting over a row in use would wait, and two of those could deadlock. */
-async function addSlots(
-  deps: TakeoverDeps,
-  { pipeline }: Ownership,
-  marks: readonly Mark[],
-): Promise<void> {
+async function addSlots(deps: TakeoverDeps, { pipeline }: Ownership, marks: readonly Mark[]): Promise<void> {
   const present = new Set(marks.map((mark) => mark.slot))
   const missing: number[] = []
   for (let slot = 0; slot <= lanesNeeded(deps, marks); slot++) if (!present.has(slot)) missing.push(slot)
@@ -121,14 +117,26 @@ async function addSlots(
     throw new SyncError('SYNC-9001', `the header row of pipeline ${pipeline} was removed from ${markTable}`)
   }
   const rows = missing.map((slot) => `(${textLiteral(pipeline)}, ${slot}, 0)`)
-  await deps.connection.query(`INSERT IGNORE INTO ${markTable} (pipeline, slot, epoch) VALUES ${rows.join(', ')}`)
+  await deps.connection.query(
+    // Not IGNORE: that would also cut a name that is too long.
+    `INSERT INTO ${markTable} (pipeline, slot, epoch) VALUES ${rows.join(', ')} ON DUPLICATE KEY UPDATE slot = slot`,
+  )
 }
 
 async function lockAndTake(deps: TakeoverDeps, ownership: Ownership): Promise<Resume> {
   const { connection, origin } = deps
   const marks = await lockMarks(deps, ownership)
   assertNobodyNewer(marks, ownership)
-  const connections = await deps.openSlots(lanesNeeded(deps, marks))
+  const lanes = lanesNeeded(deps, marks)
+  for (let slot = 0; slot <= lanes; slot++) {
+    if (marks[slot]?.slot !== slot) {
+      throw new SyncError(
+        'SYNC-9001',
+        `pipeline ${ownership.pipeline}: the mark row of slot ${slot} is missing`,
+      )
+    }
+  }
+  const connections = await deps.openSlots(lanes)
   const ids = connections.map(({ threadId }, slot) => `WHEN ${slot} THEN ${threadId}`).join(' ')
   const { pipeline, epoch, owner } = ownership
   const mine = `pipeline = ${textLiteral(pipeline)}`
@@ -173,9 +181,13 @@ async function lockMarks(deps: TakeoverDeps, ownership: Ownership): Promise<read
       if (failure.code !== 'SYNC-3104') throw failure
       await connection.query('ROLLBACK')
       if (wait === maxLockWaits) {
-        throw new SyncError('SYNC-3104', 'another transaction at the target holds the mark rows of this pipeline', {
-          cause: failure,
-        })
+        throw new SyncError(
+          'SYNC-3104',
+          'another transaction at the target holds the mark rows of this pipeline',
+          {
+            cause: failure,
+          },
+        )
       }
       const marks = await readMarks(connection, ownership, '')
       assertNobodyNewer(marks, ownership)

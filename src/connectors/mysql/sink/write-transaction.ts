@@ -133,7 +133,10 @@ async function assertOwned(
     throw new SyncError('SYNC-9001', `the mark row of pipeline ${pipeline}, slot ${slot}, was removed`)
   }
   if (row[0] !== `${epoch}` || row[1] !== owner) {
-    throw new SyncError('SYNC-4002', `pipeline ${pipeline}: epoch ${String(row[0])} has taken over from ${epoch}`)
+    throw new SyncError(
+      'SYNC-4002',
+      `pipeline ${pipeline}: epoch ${String(row[0])} has taken over from ${epoch}`,
+    )
   }
   if (atMark) {
     throw new SyncError(
