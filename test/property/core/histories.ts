@@ -1,0 +1,57 @@
+/** Random histories of the model of the data path, small ones first in shrinking. */
+import fc from 'fast-check'
+import type { EngineSettings } from '../../../src/core/model/engine.ts'
+import type { History } from '../../../src/core/model/run.ts'
+import type { Operation, TransactionPlan } from '../../../src/core/model/source.ts'
+
+const operation: fc.Arbitrary<Operation> = fc.record({
+  kind: fc.constantFrom('insert', 'update', 'delete', 'move', 'swap', 'revert', 'recreate'),
+  table: fc.nat(3),
+  key: fc.nat(4),
+  otherKey: fc.nat(4),
+  value: fc.nat(7),
+})
+
+const transaction = (mostOperations: number): fc.Arbitrary<TransactionPlan> =>
+  fc.record({
+    operations: fc.array(operation, { minLength: 1, maxLength: mostOperations, size: 'max' }),
+    compressed: fc.boolean(),
+  })
+
+const seed: fc.Arbitrary<TransactionPlan> = fc.record({
+  operations: fc.array(
+    operation.map((op): Operation => ({ ...op, kind: 'insert' })),
+    { maxLength: 14, size: 'max' },
+  ),
+  compressed: fc.constant(false),
+})
+
+const engine: fc.Arbitrary<EngineSettings> = fc.record({
+  lanes: fc.integer({ min: 1, max: 3 }),
+  smallBatchRows: fc.constantFrom(0, 0, 1, 3, 100),
+  maxRows: fc.integer({ min: 1, max: 12 }),
+  sliceChanges: fc.constantFrom(1, 2, 5, 100),
+  chunkRows: fc.integer({ min: 1, max: 3 }),
+  chunksInFlight: fc.integer({ min: 1, max: 4 }),
+  shortReads: fc.boolean(),
+  cautious: fc.constantFrom(false, false, false, true),
+})
+
+/** Half of the histories keep to one table, where changes meet more often. */
+const onOneTable = (plan: TransactionPlan, table: number | null): TransactionPlan =>
+  table === null ? plan : { ...plan, operations: plan.operations.map((op) => ({ ...op, table })) }
+
+export const history: fc.Arbitrary<History> = fc
+  .record({
+    before: seed,
+    transactions: fc.array(transaction(6), { maxLength: 24, size: 'max' }),
+    table: fc.constantFrom(null, null, null, null, 0, 1, 2, 3),
+    engines: fc.array(engine, { minLength: 1, maxLength: 3, size: 'max' }),
+    unseen: fc.constantFrom(0, 0, 1, 2),
+    script: fc.uint8Array({ maxLength: 300, size: 'max' }),
+  })
+  .map(({ table, before, transactions, ...rest }) => ({
+    ...rest,
+    before: onOneTable(before, table),
+    transactions: transactions.map((plan) => onOneTable(plan, table)),
+  }))
