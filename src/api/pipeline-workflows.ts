@@ -1,0 +1,246 @@
+/**
+ * The API's side of the workflow `pipeline`: start it, tell it, ask it.
+ *
+ * Guarantees: every call ends within a deadline. Temporal away is SYNC-1106, a workflow that no worker serves is SYNC-1108, and a command that
+ * the workflow refuses carries the workflow's own code and remedy. Connects on first use and again by itself, without end.
+ */
+import {
+  ApplicationFailure,
+  Client,
+  Connection,
+  defaultGrpcRetryOptions,
+  defaultPayloadConverter,
+  isGrpcServiceError,
+  makeGrpcRetryInterceptor,
+  ServiceError,
+  type WorkflowExecutionDescription,
+  WorkflowNotFoundError,
+  WorkflowUpdateFailedError,
+  WorkflowUpdateRPCTimeoutOrCancelledError,
+} from '@temporalio/client'
+import { catalogue, type ErrorCode, SyncError } from '../core/errors.ts'
+import {
+  type PipelineInput,
+  type PipelineState,
+  type PipelineStatus,
+  pipelineWorkflowId,
+  pipelineWorkflowType,
+  searchAttributeNames,
+  statusQueryName,
+  taskQueues,
+  updateNames,
+} from '../core/pipeline-control.ts'
+
+/** What Temporal itself knows of a pipeline, without asking a worker. */
+export interface WorkflowDescription {
+  readonly runId: string
+  readonly isRunning: boolean
+  /** COMPLETED, TERMINATED, ... as Temporal names it. */
+  readonly status: string
+  /** The state that the workflow announced last. */
+  readonly announced: PipelineState | null
+  /** The engine's activity, while there is one. */
+  readonly run: {
+    /** Heartbeat details: what the engine said last. */
+    readonly details: unknown
+    readonly seenAt: Date | null
+    readonly worker: string | null
+    readonly attempt: number
+  } | null
+}
+
+export type Command = keyof typeof updateNames
+
+export interface PipelineWorkflows {
+  /** Throws SYNC-1106 unless Temporal answers. */
+  ping(): Promise<void>
+  /** Starts the workflow; one that runs already is left as it is. */
+  start(input: Omit<PipelineInput, 'taskQueuePrefix'>): Promise<void>
+  /** null: there is no workflow of this pipeline, or Temporal has forgotten it. */
+  describe(pipeline: string): Promise<WorkflowDescription | null>
+  /** null: no worker answers, or there is no workflow. */
+  status(pipeline: string): Promise<PipelineStatus | null>
+  /** Waits for the effect, at most 10 s. null: no workflow of this pipeline runs. @throws SyncError as the workflow refuses */
+  command(
+    pipeline: string,
+    command: Command,
+    args: { actor: string; specGeneration?: number },
+  ): Promise<PipelineStatus | null>
+  /** Asks the workflow to drain and end, and does not wait for it. false: it does not run. */
+  requestStop(pipeline: string, actor: string): Promise<boolean>
+  /** Waits until the workflow has ended; false when it still runs after `withinMs`. */
+  ended(pipeline: string, withinMs: number): Promise<boolean>
+  /** Ends the workflow where it stands, without a drain. */
+  terminate(pipeline: string, reason: string): Promise<void>
+  close(): Promise<void>
+}
+
+export interface TemporalOptions {
+  /** host:port */
+  readonly address: string
+  readonly namespace: string
+  readonly taskQueuePrefix?: string
+  /** Default 5,000. An update waits for its effect for up to 10 s by itself, so commands get three times as long. */
+  readonly callWithinMs?: number
+}
+
+const pingWithinMs = 2_000
+
+export function createPipelineWorkflows(options: TemporalOptions): PipelineWorkflows {
+  const { address, namespace, taskQueuePrefix, callWithinMs = 5_000 } = options
+  const connection = Connection.lazy({
+    address,
+    // gRPC's own default lets a restarted Temporal wait for up to two minutes (grpc connection back-off).
+    // Its default also asks an absent Temporal ten times, for half a minute; people wait for these answers.
+    interceptors: [makeGrpcRetryInterceptor(defaultGrpcRetryOptions({ maxAttempts: 4 }))],
+    channelArgs: { 'grpc.initial_reconnect_backoff_ms': 100, 'grpc.max_reconnect_backoff_ms': 1_000 },
+  })
+  const { workflow } = new Client({ connection, namespace, identity: 'syncline-api' })
+  const handleOf = (pipeline: string) => workflow.getHandle(pipelineWorkflowId(pipeline))
+
+  let answeredAtMs = Number.NEGATIVE_INFINITY
+  const ping = async (): Promise<void> => {
+    try {
+      await connection.withDeadline(Date.now() + pingWithinMs, () =>
+        connection.workflowService.describeNamespace({ namespace }),
+      )
+      answeredAtMs = performance.now()
+    } catch (cause) {
+      const details = isGrpcServiceError(cause) ? cause.details : (cause as Error).message
+      answeredAtMs = Number.NEGATIVE_INFINITY
+      throw new SyncError('SYNC-1106', `Temporal at ${address}, namespace ${namespace}: ${details}`, {
+        cause,
+      })
+    }
+  }
+
+  const call = async <T>(work: () => Promise<T>, withinMs = callWithinMs): Promise<T> => {
+    // A call that waits for a worker looks the same as one that waits for Temporal: so that one is known first.
+    if (performance.now() - answeredAtMs > 1_000) await ping()
+    try {
+      return await connection.withDeadline(Date.now() + withinMs, work)
+    } catch (error) {
+      const refusal = refusalIn(error)
+      if (refusal !== null) throw refusal
+      if (!isUnanswered(error)) throw error
+      await ping()
+      throw new SyncError('SYNC-1108', `no worker answered within ${withinMs / 1000} s`, { cause: error })
+    }
+  }
+  /** The same, with null where there is no workflow (that runs). */
+  const callIfThere = async <T>(work: () => Promise<T>, withinMs?: number): Promise<T | null> =>
+    call(work, withinMs).catch((error: unknown) => {
+      if (error instanceof WorkflowNotFoundError) return null
+      throw error
+    })
+
+  return {
+    ping,
+    async start({ pipeline, ...input }) {
+      const args: PipelineInput = {
+        pipeline,
+        ...input,
+        ...(taskQueuePrefix === undefined ? {} : { taskQueuePrefix }),
+      }
+      await call(() =>
+        workflow.start(pipelineWorkflowType, {
+          workflowId: pipelineWorkflowId(pipeline),
+          taskQueue: taskQueues(taskQueuePrefix).control,
+          args: [args],
+          workflowIdConflictPolicy: 'USE_EXISTING',
+          workflowIdReusePolicy: 'ALLOW_DUPLICATE',
+          staticSummary: `Pipeline ${pipeline}`,
+        }),
+      )
+    },
+    async describe(pipeline) {
+      const found = await callIfThere(() => handleOf(pipeline).describe())
+      return found === null ? null : descriptionOf(found)
+    },
+    async status(pipeline) {
+      try {
+        return await callIfThere(() => handleOf(pipeline).query<PipelineStatus>(statusQueryName), 3_000)
+      } catch (error) {
+        if (error instanceof SyncError && error.code === 'SYNC-1108') return null
+        // "no poller seen for task queue recently" comes at once, as a failed precondition; a query that failed, as an invalid argument.
+        if (error instanceof SyncError) throw error
+        return null
+      }
+    },
+    command: (pipeline, command, args) =>
+      callIfThere(
+        () =>
+          handleOf(pipeline).executeUpdate<PipelineStatus, [typeof args]>(updateNames[command], {
+            args: [args],
+          }),
+        3 * callWithinMs,
+      ),
+    async requestStop(pipeline, actor) {
+      const started = await callIfThere(() =>
+        handleOf(pipeline).startUpdate<PipelineStatus, [{ actor: string }]>(updateNames.stop, {
+          args: [{ actor }],
+          waitForStage: 'ACCEPTED',
+        }),
+      )
+      return started !== null
+    },
+    async ended(pipeline, withinMs) {
+      const until = Date.now() + withinMs
+      for (;;) {
+        const found = await callIfThere(() => handleOf(pipeline).describe())
+        if (found === null || found.status.name !== 'RUNNING') return true
+        if (Date.now() >= until) return false
+        await new Promise((resolve) => setTimeout(resolve, 100))
+      }
+    },
+    async terminate(pipeline, reason) {
+      await callIfThere(() => handleOf(pipeline).terminate(reason))
+    },
+    close: () => connection.close(),
+  }
+}
+
+function refusalIn(error: unknown): SyncError | null {
+  if (!(error instanceof WorkflowUpdateFailedError) || !(error.cause instanceof ApplicationFailure))
+    return null
+  const { type, message, details } = error.cause
+  if (type === null || type === undefined || !(type in catalogue)) return null
+  const remedy = (details?.[0] as { remedy?: string } | undefined)?.remedy
+  return new SyncError(type as ErrorCode, message, remedy === undefined ? {} : { remedy })
+}
+
+// grpc status codes: 4 DEADLINE_EXCEEDED, 14 UNAVAILABLE, 1 CANCELLED (a channel that is closed under the call).
+const unanswered = new Set([1, 4, 14])
+
+function isUnanswered(error: unknown): boolean {
+  if (error instanceof WorkflowUpdateRPCTimeoutOrCancelledError) return true
+  if (isGrpcServiceError(error)) return unanswered.has(error.code)
+  return error instanceof ServiceError && isUnanswered(error.cause)
+}
+
+function descriptionOf(found: WorkflowExecutionDescription): WorkflowDescription {
+  const announced = found.typedSearchAttributes
+    .getAll()
+    .find(({ key }) => key.name === searchAttributeNames.phase)?.value
+  const run = found.raw.pendingActivities?.find(({ activityType }) => activityType?.name === 'runPipeline')
+  const payload = run?.heartbeatDetails?.payloads?.[0]
+  const seenAt = run?.lastHeartbeatTime
+  return {
+    runId: found.runId,
+    isRunning: found.status.name === 'RUNNING',
+    status: found.status.name,
+    announced: (announced as PipelineState | undefined) ?? null,
+    run:
+      run === undefined
+        ? null
+        : {
+            details: payload === undefined ? null : defaultPayloadConverter.fromPayload(payload),
+            seenAt:
+              seenAt === null || seenAt === undefined
+                ? null
+                : new Date(Number(seenAt.seconds) * 1000 + (seenAt.nanos ?? 0) / 1e6),
+            worker: run.lastWorkerIdentity ?? null,
+            attempt: run.attempt ?? 1,
+          },
+  }
+}

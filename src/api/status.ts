@@ -1,0 +1,81 @@
+/**
+ * How a pipeline stands, put together from three places: what is wanted (store), what was decided (workflow), what the engine said last
+ * (heartbeat). Each may be missing; the answer says so instead of failing.
+ */
+import { SyncError } from '../core/errors.ts'
+import type { PipelineStatus } from '../core/pipeline-control.ts'
+import type { PipelineRecord } from '../store/pipelines.ts'
+import type { ApiDeps } from './context.ts'
+import type { WorkflowDescription } from './pipeline-workflows.ts'
+import { engineReport, type PipelineStatusAnswer } from './wire.ts'
+
+/** @throws SyncError SYNC-1101; SYNC-1106 when Temporal is away */
+export async function statusOfPipeline(
+  { store, workflows }: ApiDeps,
+  name: string,
+): Promise<PipelineStatusAnswer> {
+  const record = store.pipelines.get(name)
+  if (record === null) throw new SyncError('SYNC-1101', `there is no pipeline ${name}`)
+  const found = await workflows.describe(name)
+  const told = found?.isRunning === true ? await workflows.status(name) : null
+  return assemble(name, record, found, told)
+}
+
+function assemble(
+  name: string,
+  record: PipelineRecord,
+  found: WorkflowDescription | null,
+  told: PipelineStatus | null,
+): PipelineStatusAnswer {
+  const isDeleting = record.wanted === 'delete'
+  const base = {
+    name,
+    generation: record.generation,
+    workflow: found === null ? null : { id: `pipeline/${name}`, runId: found.runId },
+    warnings: [] as string[],
+  }
+  if (found === null || !found.isRunning) {
+    const neverStarted = found === null && record.wanted === 'run'
+    return {
+      ...base,
+      state: isDeleting ? 'deleting' : neverStarted ? 'created' : 'stopped',
+      wanted: record.wanted,
+      since: found === null ? record.updatedAt : null,
+      observedGeneration: null,
+      actor: null,
+      detail: endDetail(name, record, found),
+      blocked: null,
+      engine: null,
+      engineSeenAt: null,
+      worker: null,
+      attempt: null,
+    }
+  }
+  const engine = engineReport.safeParse(found.run?.details)
+  return {
+    ...base,
+    state: isDeleting ? 'deleting' : (told?.state ?? found.announced ?? 'created'),
+    wanted: record.wanted === 'run' ? (told?.wanted ?? 'run') : record.wanted,
+    since: told === null ? null : new Date(told.sinceMs).toISOString(),
+    observedGeneration: told?.specGeneration ?? null,
+    actor: told?.actor ?? null,
+    detail: told?.detail ?? 'the state is the last one announced',
+    blocked: told?.blocked ?? null,
+    engine: engine.success ? engine.data : null,
+    engineSeenAt: found.run?.seenAt?.toISOString() ?? null,
+    worker: found.run?.worker ?? null,
+    attempt: found.run?.attempt ?? null,
+    warnings:
+      told === null ? ['No control worker answers; start one with `syncline worker --role control`.'] : [],
+  }
+}
+
+function endDetail(name: string, record: PipelineRecord, found: WorkflowDescription | null): string {
+  if (record.wanted === 'delete')
+    return `its deletion is not done: repeat \`syncline delete pipeline ${name}\``
+  const again = `\`syncline resume ${name}\` starts it`
+  if (found === null)
+    return record.wanted === 'run' ? `it was never started: ${again}` : `stopped: ${again} again`
+  if (found.status === 'COMPLETED') return `stopped: ${again} again`
+  return `its workflow ended as ${found.status}: ${again} again`
+}

@@ -1,0 +1,188 @@
+/**
+ * What the API takes and answers, as schemas: the OpenAPI document, the server's types and the command line's types all come from here.
+ */
+import { z } from '@hono/zod-openapi'
+import type { Endpoint } from '../config/endpoint.ts'
+import type { Pipeline } from '../config/pipeline.ts'
+
+/** Documents are checked by config/document.ts, which names every mistake; here they only stand for themselves. */
+const endpointDocument = z.custom<Endpoint>().openapi(componentOf('Endpoint'))
+const pipelineDocument = z.custom<Pipeline>().openapi(componentOf('Pipeline'))
+
+const time = z.string().openapi({ format: 'date-time', description: 'ISO 8601, UTC.' })
+const generation = z.int().openapi({ description: 'Counts the changes of the resource; the ETag.' })
+
+export const endpointResource = z
+  .object({ document: endpointDocument, generation, createdAt: time, updatedAt: time })
+  .openapi('EndpointResource')
+
+export const pipelineResource = z
+  .object({
+    document: pipelineDocument,
+    generation,
+    wanted: z.enum(['run', 'stop', 'delete']).openapi({ description: 'What people asked for last.' }),
+    createdAt: time,
+    updatedAt: time,
+  })
+  .openapi('PipelineResource')
+
+export const plan = z
+  .object({
+    change: z.enum(['create', 'change', 'unchanged']),
+    fields: z
+      .array(
+        z.object({
+          path: z
+            .string()
+            .openapi({ description: 'Field, as spec.stream.lanes; empty for the whole document.' }),
+          before: z.unknown(),
+          after: z.unknown(),
+          effect: z.enum(['create', 'in-place', 'restart', 'refused']),
+          reason: z.string().optional(),
+        }),
+      )
+      .readonly(),
+    restarts: z.array(z.string()).readonly().openapi({ description: 'Pipelines whose stream restarts.' }),
+  })
+  .openapi('Plan')
+
+const applied = {
+  change: z.enum(['created', 'changed', 'unchanged', 'dry-run']),
+  plan,
+}
+export const appliedEndpoint = z
+  .object({ ...applied, resource: endpointResource.nullable() })
+  .openapi('AppliedEndpoint')
+export const appliedPipeline = z
+  .object({
+    ...applied,
+    resource: pipelineResource.nullable(),
+    workflow: z.enum(['started', 'changed', 'unchanged', 'not-wanted']).nullable().openapi({
+      description: 'What became of the workflow; not-wanted: the pipeline was stopped, resume starts it.',
+    }),
+  })
+  .openapi('AppliedPipeline')
+
+export const blocked = z
+  .object({
+    code: z.string(),
+    message: z.string(),
+    remedy: z.string(),
+    at: z.string().nullable(),
+    findings: z
+      .array(
+        z.object({
+          code: z.string(),
+          severity: z.enum(['error', 'warning']),
+          message: z.string(),
+          remedy: z.string(),
+        }),
+      )
+      .readonly(),
+  })
+  .openapi('Blocked')
+
+export const engineReport = z
+  .object({
+    phase: z.enum(['starting', 'loading', 'catching-up', 'streaming', 'retrying', 'draining']),
+    epoch: z.string(),
+    position: z.object({ token: z.string(), ordinal: z.number() }).nullable(),
+    batch: z.number(),
+    lagMs: z.number(),
+    rowsApplied: z.number(),
+    rowsPerSecond: z.number(),
+    load: z.object({
+      tables: z.number(),
+      tablesDone: z.number(),
+      rows: z.number(),
+      rowsEstimated: z.number(),
+      etaMs: z.number().nullable(),
+    }),
+    retrying: z.object({ code: z.string(), message: z.string(), attempt: z.number() }).nullable(),
+  })
+  .openapi('EngineReport')
+
+export const pipelineStatus = z
+  .object({
+    name: z.string(),
+    state: z.enum([
+      'created',
+      'checking',
+      'loading',
+      'catching-up',
+      'streaming',
+      'draining',
+      'paused',
+      'blocked',
+      'stopped',
+      'deleting',
+    ]),
+    wanted: z.enum(['run', 'pause', 'stop', 'delete']),
+    since: time.nullable(),
+    generation,
+    observedGeneration: z.int().nullable().openapi({ description: 'The generation that runs.' }),
+    actor: z.string().nullable().openapi({ description: 'Who made the last change.' }),
+    detail: z.string().openapi({ description: 'What the last change was, or what to do next.' }),
+    blocked: blocked.nullable(),
+    engine: engineReport
+      .nullable()
+      .openapi({ description: 'What the engine said last; null while none runs.' }),
+    engineSeenAt: time.nullable(),
+    worker: z.string().nullable(),
+    attempt: z.int().nullable(),
+    workflow: z.object({ id: z.string(), runId: z.string() }).nullable(),
+    warnings: z.array(z.string()),
+  })
+  .openapi('PipelineStatus')
+
+export const auditRecord = z
+  .object({
+    seq: z.int(),
+    at: time,
+    actor: z.string(),
+    action: z.string(),
+    kind: z.enum(['Endpoint', 'Pipeline']),
+    name: z.string(),
+    outcome: z.enum(['done', 'refused', 'failed']),
+    code: z.string().optional(),
+    requestId: z.string().optional(),
+    detail: z.unknown(),
+    key: z.string().optional(),
+    hash: z.string(),
+  })
+  .openapi('AuditRecord')
+
+export const problem = z
+  .object({
+    type: z.string(),
+    title: z.string(),
+    status: z.int(),
+    detail: z.string(),
+    instance: z.string(),
+    code: z.string(),
+    remedy: z.string(),
+    errors: z.array(
+      z.object({
+        code: z.string(),
+        path: z.string(),
+        pointer: z.string().optional(),
+        message: z.string(),
+        remedy: z.string().optional(),
+      }),
+    ),
+  })
+  .openapi('Problem')
+
+export type EndpointResource = z.output<typeof endpointResource>
+export type PipelineResource = z.output<typeof pipelineResource>
+export type Plan = z.output<typeof plan>
+export type AppliedEndpoint = z.output<typeof appliedEndpoint>
+export type AppliedPipeline = z.output<typeof appliedPipeline>
+export type EngineReport = z.output<typeof engineReport>
+export type PipelineStatusAnswer = z.output<typeof pipelineStatus>
+export type AuditRecordAnswer = z.output<typeof auditRecord>
+export type Problem = z.output<typeof problem>
+
+function componentOf(name: 'Endpoint' | 'Pipeline') {
+  return { type: 'object' as const, allOf: [{ $ref: `#/components/schemas/${name}` }] }
+}
