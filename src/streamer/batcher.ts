@@ -153,7 +153,10 @@ export function createBatcher(
   function joinChunk(shape: TableShape, rows: readonly Row[]): void {
     const route = router.route(shape)
     if (route === null || rows.length === 0) return
-    merge.addChunkRows(route.destination, rows.map(route.map))
+    merge.addChunkRows(
+      route.destination,
+      rows.map((row) => route.map(row)),
+    )
   }
 
   function open(shape: TableShape, behind: Ticket | null): Ticket {

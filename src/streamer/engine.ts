@@ -117,7 +117,7 @@ export function createEngine(
     drain() {
       drain.abort()
     },
-    status: board.status,
+    status: () => board.status(),
     aliveAtMs: () => (board.status().phase === 'retrying' ? performance.now() : board.aliveAtMs()),
   }
 }

@@ -108,7 +108,7 @@ export async function loadTables(deps: {
   }
 
   for (const shape of deps.tables) await loadTable(shape)
-  await Promise.all([...running])
+  await Promise.all(running)
   if (failure !== undefined) throw failure
 }
 

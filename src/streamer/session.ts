@@ -247,7 +247,7 @@ async function runLoad(
       batcher,
       tables: todo,
       progress,
-      filterSql: router.filterSql,
+      filterSql: (shape) => router.filterSql(shape),
       options: { ...options.load, maxChunkBytes },
       counters,
       signal,

@@ -216,36 +216,40 @@ export class MemorySource {
   }
 
   private follow(from: Position, fails: () => boolean, lost: () => SyncError): ChangeStream {
-    let closed = false
-    const closing = Promise.withResolvers<void>()
-    const source = this
-    async function* read(): AsyncGenerator<readonly LogEvent[]> {
-      let next = Number(from.token) + 1
-      let skip = from.ordinal
-      while (!closed) {
-        if (next > source.written) {
-          yield [{ kind: 'progress', coordinate: { file: 1, offset: source.written * 1000 } }]
-          if (next > source.written) await Promise.race([source.wake.promise, closing.promise])
-          continue
-        }
-        await turn(source.random)
-        if (fails()) throw lost()
-        const events: LogEvent[] = []
-        const many = 1 + Math.floor(source.random() * 5)
-        for (let i = 0; i < many && next <= source.written; i++, next++) {
-          events.push(...source.slices(next, skip))
-          skip = 0
-        }
-        yield events
-      }
-    }
+    const ending = { closed: false, closing: Promise.withResolvers<void>() }
     return {
-      [Symbol.asyncIterator]: read,
+      [Symbol.asyncIterator]: () => this.read(from, fails, lost, ending),
       lastSeenAtMs: () => performance.now(),
       close: async () => {
-        closed = true
-        closing.resolve()
+        ending.closed = true
+        ending.closing.resolve()
       },
+    }
+  }
+
+  private async *read(
+    from: Position,
+    fails: () => boolean,
+    lost: () => SyncError,
+    ending: { closed: boolean; closing: PromiseWithResolvers<void> },
+  ): AsyncGenerator<readonly LogEvent[]> {
+    let next = Number(from.token) + 1
+    let skip = from.ordinal
+    while (!ending.closed) {
+      if (next > this.written) {
+        yield [{ kind: 'progress', coordinate: { file: 1, offset: this.written * 1000 } }]
+        if (next > this.written) await Promise.race([this.wake.promise, ending.closing.promise])
+        continue
+      }
+      await turn(this.random)
+      if (fails()) throw lost()
+      const events: LogEvent[] = []
+      const many = 1 + Math.floor(this.random() * 5)
+      for (let i = 0; i < many && next <= this.written; i++, next++) {
+        events.push(...this.slices(next, skip))
+        skip = 0
+      }
+      yield events
     }
   }
 

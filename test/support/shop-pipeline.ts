@@ -138,8 +138,8 @@ export async function createShopPipeline(
       )
       const row = rows[0] ?? {}
       return {
-        epoch: BigInt(String(row['epoch'] ?? 0)),
-        batch: BigInt(String(row['batch'] ?? 0)),
+        epoch: BigInt((row['epoch'] ?? 0) as string),
+        batch: BigInt((row['batch'] ?? 0) as string),
         loading: Number(row['loading']) > 0,
       }
     },

@@ -27,6 +27,13 @@ export interface CliResult {
   readonly stderr: string
 }
 
+/** The part of the API's answer that tests look at. */
+export interface StatusAnswer {
+  readonly state: string
+  readonly blocked?: { readonly code: string; readonly message: string; readonly remedy: string } | null
+  readonly progress?: { readonly hostPid?: number; readonly lagMs?: number; readonly phase?: string } | null
+}
+
 export interface Stack {
   readonly dir: string
   readonly url: string
@@ -39,8 +46,7 @@ export interface Stack {
     target: Reachable,
     spec: Record<string, unknown>,
   ): Promise<string>
-  // biome-ignore lint/suspicious/noExplicitAny: answers of the API, looked at field by field
-  status(pipeline: string): Promise<any>
+  status(pipeline: string): Promise<StatusAnswer>
   logs(): Promise<string>
   stop(): Promise<void>
 }
@@ -90,7 +96,8 @@ export async function startStack(
     return proc
   }
 
-  const api = async (path: string): Promise<unknown> => (await fetch(`${url}${path}`)).json()
+  const api = async <Answer>(path: string): Promise<Answer> =>
+    (await (await fetch(`${url}${path}`)).json()) as Answer
 
   launch('server', ['server', '--port', String(port)])
   await waitFor('the API', 60_000, async () => (await fetch(`${url}/healthz`)).ok)

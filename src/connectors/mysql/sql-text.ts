@@ -49,7 +49,7 @@ function quotedLarge(bytes: string): string {
     to[length++] = byte
   }
   to[length++] = quote
-  return to.latin1Slice(0, length)
+  return to.toString('latin1', 0, length)
 }
 
 /** A literal of ordinary text (names in conditions, messages), in utf8mb4. */
