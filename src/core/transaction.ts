@@ -25,7 +25,10 @@ export interface TransactionSlice {
   readonly changes: readonly RowChange[]
   /** True for the slice with which the transaction commits. */
   readonly last: boolean
-  /** End of what was read so far; for the last slice the end of the transaction. */
+  /**
+   * End of what was read so far; for the last slice the end of the transaction. Any other slice stands before that end, also where the
+   * whole transaction is one event: a chunk whose `high` is that end may show changes that are still to come.
+   */
   readonly coordinate: LogCoordinate
   /** Commit time at the source in microseconds since 1970 (exact in a double until 2255). */
   readonly commitTimeUs: number

@@ -174,12 +174,8 @@ export function createModelEngine(
 
   // ----------------------------------------------------------------------------------------------------------- chunks
 
-  /**
-   * Chunks of one table join in key order. Only between two transactions: a slice's coordinate may be the end of its transaction while
-   * changes of it are still to come, which the chunk may show already.
-   */
+  /** Chunks of one table join in key order, so that the table's progress is one key. */
   function joinReady(): void {
-    if (position.ordinal > 0 && mutant !== 'joinInsideTransaction') return
     for (const [name, waiting] of tickets) {
       for (let ticket = waiting[0]; ticket !== undefined; ticket = waiting[0]) {
         const { window, reached } = ticket

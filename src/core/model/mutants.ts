@@ -17,7 +17,8 @@ export const mutants = {
   passedNotAwaited: 'a chunk is read before everything that the consumer has passed is visible',
   noStriking: 'what the log touches is not struck from a chunk in flight',
   windowInsideTransaction: 'a chunk is opened while the consumer stands inside a transaction',
-  joinInsideTransaction: 'a chunk joins when a slice has reached high, though its transaction goes on',
+  sliceEndsWithTransaction:
+    'a slice in the midst of a transaction is said to reach to its end: a chunk that shows the rest joins too early',
   chunkWinsOverLog: "a chunk's row replaces what the log says in the same batch",
   noopUpdatesDropped: 'an update that ends as it began is not written',
   keyChangeAsUpdate: 'a changed key is written as an update of the new key',

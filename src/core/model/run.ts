@@ -32,7 +32,7 @@ export function runHistory(
   mutant: Mutant | null,
   saw: (situation: string) => void = () => {},
 ): void {
-  const source = createModelSource()
+  const source = createModelSource(mutant === 'sliceEndsWithTransaction')
   const target = createModelTarget(source, mutant)
   const engines: ModelEngine[] = []
   let nextTransaction = 0

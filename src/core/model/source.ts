@@ -21,7 +21,7 @@ export interface Operation {
 
 export interface TransactionPlan {
   readonly operations: readonly Operation[]
-  /** The whole transaction is one event of the log: all its slices end where it ends. */
+  /** The whole transaction is one event of the log: what was read while it lasts ends before it. */
   readonly compressed: boolean
 }
 
@@ -57,7 +57,8 @@ export interface ModelSource {
   endOf(count: number): LogCoordinate
 }
 
-export function createModelSource(): ModelSource {
+/** @param sliceEndsWithTransaction a seeded bug (mutants.ts) */
+export function createModelSource(sliceEndsWithTransaction: boolean): ModelSource {
   const log: Logged[] = []
   const first: State = emptyState()
   let visible = 0
@@ -169,7 +170,8 @@ export function createModelSource(): ModelSource {
       const changes = transaction.changes.slice(ordinal, ordinal + maxChanges)
       const end = ordinal + changes.length
       const last = end === transaction.changes.length
-      const offset = last || transaction.compressed ? (count + 1) * SPAN : count * SPAN + end
+      const inside = count * SPAN + (transaction.compressed ? 0 : end)
+      const offset = last || sliceEndsWithTransaction ? (count + 1) * SPAN : inside
       return {
         kind: 'slice',
         id: transaction.id,

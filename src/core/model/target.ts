@@ -175,7 +175,8 @@ export function createModelTarget(source: ModelSource, mutant: Mutant | null): M
   function commit(request: Request): void {
     const { body, epoch } = request
     // For the mutants without a fence the harm itself has to show, not only the breach.
-    if (mutant === null && epoch < newestEpoch) throw new Violation(`epoch ${epoch} wrote after ${newestEpoch} had taken over`)
+    if (mutant === null && epoch < newestEpoch)
+      throw new Violation(`epoch ${epoch} wrote after ${newestEpoch} had taken over`)
     const mark = markOf(slotOf(body))
     switch (body.kind) {
       case 'take-over':

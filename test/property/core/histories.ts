@@ -12,13 +12,12 @@ const operation: fc.Arbitrary<Operation> = fc.record({
   value: fc.nat(7),
 })
 
-const transaction = (mostOperations: number): fc.Arbitrary<TransactionPlan> =>
-  fc.record({
-    operations: fc.array(operation, { minLength: 1, maxLength: mostOperations, size: 'max' }),
-    compressed: fc.boolean(),
-  })
+const transaction: fc.Arbitrary<TransactionPlan> = fc.record({
+  operations: fc.array(operation, { minLength: 1, maxLength: 6, size: 'max' }),
+  compressed: fc.boolean(),
+})
 
-const seed: fc.Arbitrary<TransactionPlan> = fc.record({
+const before: fc.Arbitrary<TransactionPlan> = fc.record({
   operations: fc.array(
     operation.map((op): Operation => ({ ...op, kind: 'insert' })),
     { maxLength: 14, size: 'max' },
@@ -41,17 +40,30 @@ const engine: fc.Arbitrary<EngineSettings> = fc.record({
 const onOneTable = (plan: TransactionPlan, table: number | null): TransactionPlan =>
   table === null ? plan : { ...plan, operations: plan.operations.map((op) => ({ ...op, table })) }
 
-export const history: fc.Arbitrary<History> = fc
-  .record({
-    before: seed,
-    transactions: fc.array(transaction(6), { maxLength: 24, size: 'max' }),
-    table: fc.constantFrom(null, null, null, null, 0, 1, 2, 3),
-    engines: fc.array(engine, { minLength: 1, maxLength: 3, size: 'max' }),
-    unseen: fc.constantFrom(0, 0, 1, 2),
-    script: fc.uint8Array({ maxLength: 300, size: 'max' }),
-  })
-  .map(({ table, before, transactions, ...rest }) => ({
-    ...rest,
-    before: onOneTable(before, table),
-    transactions: transactions.map((plan) => onOneTable(plan, table)),
-  }))
+/** What every history of a run shall have in common. */
+export interface Lean {
+  readonly engine?: Partial<EngineSettings>
+  readonly table?: number
+  readonly unseen?: number
+}
+
+export const histories = (lean: Lean = {}): fc.Arbitrary<History> =>
+  fc
+    .record({
+      before,
+      transactions: fc.array(transaction, { maxLength: 24, size: 'max' }),
+      table: fc.constantFrom(null, null, null, null, 0, 1, 2, 3),
+      engines: fc.array(engine, { minLength: 1, maxLength: 3, size: 'max' }),
+      unseen: fc.constantFrom(0, 0, 1, 2),
+      script: fc.uint8Array({ maxLength: 300, size: 'max' }),
+    })
+    .map((drawn) => {
+      const table = lean.table ?? drawn.table
+      return {
+        before: onOneTable(drawn.before, table),
+        transactions: drawn.transactions.map((plan) => onOneTable(plan, table)),
+        engines: drawn.engines.map((settings) => ({ ...settings, ...lean.engine })),
+        unseen: lean.unseen ?? drawn.unseen,
+        script: drawn.script,
+      }
+    })

@@ -7,17 +7,39 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import { runHistory } from '../../../src/core/model/run.ts'
-import { history } from './histories.ts'
+import { histories } from './histories.ts'
 
-const runs = Number(process.env['MODEL_RUNS'] ?? 30_000)
+const runs = Number(process.env['MODEL_RUNS'] ?? 20_000)
 
 it('keeps every promise of the data path in every history', { timeout: 3_600_000 }, () => {
   const seen = new Map<string, number>()
   const saw = (situation: string): void => void seen.set(situation, (seen.get(situation) ?? 0) + 1)
   fc.assert(
-    fc.property(history, (h) => runHistory(h, null, saw)),
+    fc.property(histories(), (history) => runHistory(history, null, saw)),
     { numRuns: runs },
   )
-  console.log(seen)
-  expect([...seen.keys()]).toEqual(expect.arrayContaining([]))
+  // A promise kept in situations that never came about says nothing.
+  const wanted = [
+    'small batch',
+    'large batch',
+    'large batch of two phases',
+    'chunk joined',
+    'row struck',
+    'killed',
+    'taken over alive',
+    'fenced',
+    'broken batch finished',
+    'broken batch planned anew',
+  ]
+  const rare = wanted.filter((situation) => (seen.get(situation) ?? 0) < runs / 100)
+  expect(rare).toEqual([])
+})
+
+it('needs no more than the bytes of keys to strike under a case-insensitive collation', {
+  timeout: 600_000,
+}, () => {
+  fc.assert(
+    fc.property(histories({ table: 1, unseen: 1 }), (history) => runHistory(history, null)),
+    { numRuns: Math.ceil(runs / 10) },
+  )
 })
