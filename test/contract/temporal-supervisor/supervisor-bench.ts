@@ -76,7 +76,8 @@ export const writesOf = (target: DatabaseSync, pipeline: string): WriteRow[] =>
 export const startBench = async (
   options: Partial<EngineSupervisorOptions> = {},
 ): Promise<SupervisorBench> => {
-  const { path, target, remove } = await scriptedTarget()
+  const scripted = await scriptedTarget()
+  const { path, target } = scripted
   const log = createLog('test', process.env['SYNCLINE_TEST_LOG'] ?? 'silent')
   const bench: SupervisorBench = {
     path,
@@ -105,7 +106,7 @@ export const startBench = async (
       }),
     async close() {
       await bench.supervisor.close()
-      await remove()
+      await scripted.remove()
     },
   }
   return bench

@@ -16,6 +16,8 @@ import {
   pipelineWorkflowType,
   taskQueues,
 } from '../../../src/core/pipeline-control.ts'
+import { createLog } from '../../../src/telemetry/log.ts'
+import { installTemporalRuntime } from '../../../src/telemetry/temporal-log.ts'
 import { ensureWorkflowBundle } from '../../../src/worker/workflow-bundle.ts'
 
 export type RunInput = Parameters<StreamActivities['runPipeline']>[0]
@@ -66,9 +68,10 @@ export const startScriptedWorker = async (
   drainMs = 20,
 ): Promise<ScriptedWorker> => {
   const { address, namespace } = temporal
+  installTemporalRuntime(createLog('test', process.env['SYNCLINE_TEST_LOG'] ?? 'silent'))
   const connection = await NativeConnection.connect({ address })
   const clientConnection = await Connection.connect({ address })
-  const client = new Client({ connection: clientConnection, namespace })
+  const client = new Client({ connection: clientConnection, namespace, identity: 'scripted-client' })
   const prefix = `t${randomBytes(4).toString('hex')}-`
   const queues = taskQueues(prefix)
   const pipelines = new Map<string, ScriptedPipeline>()
@@ -153,7 +156,12 @@ export const startScriptedWorker = async (
     return pipeline
   }
   const codePath = await ensureWorkflowBundle(join(tmpdir(), 'syncline-test-bundles'))
-  const shared = { connection, namespace, maxHeartbeatThrottleInterval: '100ms' } as const
+  const shared = {
+    connection,
+    namespace,
+    identity: 'scripted-worker',
+    maxHeartbeatThrottleInterval: '100ms',
+  } as const
   const workers = [
     await Worker.create({
       ...shared,

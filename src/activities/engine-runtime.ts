@@ -1,0 +1,111 @@
+/**
+ * What an engine host really runs: specs from the store, connectors from the registry, the engine of the streamer.
+ *
+ * Loaded once per host, before any pipeline needs it. Everything here may be away for a while (the store's file, a secret's file): errors keep
+ * their disposition, and whoever asked decides. Nothing here outlives the host.
+ */
+import type { Finding, PipelineScope } from '../connectors/contract.ts'
+import { openSource, openTarget, preCheck, prepare } from '../connectors/registry.ts'
+import { catalogue, type ErrorCode, SyncError } from '../core/errors.ts'
+import type { Blocked } from '../core/pipeline-control.ts'
+import type { PipelineGeneration } from '../store/pipelines.ts'
+import { openStore } from '../store/store.ts'
+import { createEngine } from '../streamer/engine.ts'
+import type { CreateRuntime } from './pipeline-runtime.ts'
+import { engineOptionsOf, scopeOf, sourceConfigOf, targetConfigOf } from './pipeline-scope.ts'
+
+export const createRuntime: CreateRuntime = async ({ storePath }) => {
+  const store = openStore(storePath)
+  const read = (pipeline: string, specGeneration: number): PipelineGeneration =>
+    store.pipelines.getGeneration(pipeline, specGeneration)
+
+  return {
+    async check({ pipeline, specGeneration }) {
+      const scope = await scopeOf(read(pipeline, specGeneration), openSource)
+      const findings = await preCheck(scope)
+      if (findings.some((finding) => finding.severity === 'error')) return blockedBy(findings, pipeline)
+      await prepare(scope)
+      return null
+    },
+
+    async open({ pipeline, specGeneration, epoch, acknowledged }) {
+      const stored = read(pipeline, specGeneration)
+      const connections = createConnections()
+      const recheck = async (): Promise<void> => {
+        const scope = await scopeOf(stored, openSource)
+        const findings = await preCheck(forRunning(scope))
+        const error = findings.find((finding) => finding.severity === 'error')
+        if (error !== undefined) {
+          throw new SyncError(error.code as ErrorCode, error.message, {
+            remedy: error.remedy,
+            details: { findings: findings.map(shown) },
+          })
+        }
+        await prepare(forRunning(scope))
+      }
+      const engine = createEngine(
+        {
+          openSource: async () => connections.keep(await openSource(await sourceConfigOf(stored))),
+          openTarget: async () => connections.keep(await openTarget(await targetConfigOf(stored))),
+          recheck,
+        },
+        engineOptionsOf(stored),
+        BigInt(epoch),
+        acknowledged,
+      )
+      return { engine, kill: () => connections.closeForGood() }
+    },
+  }
+}
+
+/** Rows at the target are the pipeline's own by now. */
+const forRunning = (scope: PipelineScope): PipelineScope => ({ ...scope, onExistingRows: 'keep' })
+
+const shown = ({ code, severity, message, remedy }: Finding): Blocked['findings'][number] => ({
+  code,
+  severity,
+  message,
+  remedy,
+})
+
+const blockedBy = (findings: readonly Finding[], pipeline: string): Blocked => {
+  const errors = findings.filter((finding) => finding.severity === 'error')
+  const first = errors[0]?.message ?? ''
+  const more = errors.length > 1 ? ` (and ${errors.length - 1} more)` : ''
+  return {
+    code: 'SYNC-4003',
+    message: `Pipeline ${pipeline} cannot start: ${first}${more}`,
+    remedy: errors.length === 1 ? (errors[0]?.remedy ?? '') : catalogue['SYNC-4003'].remedy,
+    at: null,
+    findings: findings.map(shown),
+  }
+}
+
+interface Closable {
+  close(): Promise<void>
+}
+
+/** Keeps what an engine has open, so that an engine that does not end can be cut off. */
+const createConnections = () => {
+  const open = new Set<Closable>()
+  let isClosed = false
+  return {
+    async keep<T extends Closable>(connection: T): Promise<T> {
+      if (isClosed) {
+        await connection.close()
+        throw new SyncError('SYNC-4002', 'This engine was told to end')
+      }
+      open.add(connection)
+      const close = connection.close.bind(connection)
+      connection.close = async () => {
+        open.delete(connection)
+        await close()
+      }
+      return connection
+    },
+    async closeForGood(): Promise<void> {
+      isClosed = true
+      await Promise.all([...open].map((connection) => connection.close()))
+    },
+  }
+}
