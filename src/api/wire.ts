@@ -99,6 +99,8 @@ export const engineReport = z
       etaMs: z.number().nullable(),
     }),
     retrying: z.object({ code: z.string(), message: z.string(), attempt: z.number() }).nullable(),
+    hostPid: z.int().nullable().openapi({ description: 'Process of the engine on its worker.' }),
+    restarts: z.int().openapi({ description: 'How often this attempt has started the engine again.' }),
   })
   .openapi('EngineReport')
 

@@ -44,7 +44,7 @@ it('the data ends equal after 30 kills', { timeout: 900_000 }, async () => {
     } else {
       let pid = 0
       await waitFor('an engine', 30_000, async () => {
-        pid = Number((await (stack as Stack).status('kills')).progress?.hostPid ?? 0)
+        pid = Number((await (stack as Stack).status('kills')).engine?.hostPid ?? 0)
         return pid > 0 && isAlive(pid)
       })
       process.kill(pid, 'SIGKILL')

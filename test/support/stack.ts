@@ -30,8 +30,13 @@ export interface CliResult {
 /** The part of the API's answer that tests look at. */
 export interface StatusAnswer {
   readonly state: string
-  readonly blocked?: { readonly code: string; readonly message: string; readonly remedy: string } | null
-  readonly progress?: { readonly hostPid?: number; readonly lagMs?: number; readonly phase?: string } | null
+  readonly blocked: {
+    readonly code: string
+    readonly message: string
+    readonly remedy: string
+    readonly findings: readonly { readonly code: string; readonly message: string; readonly remedy: string }[]
+  } | null
+  readonly engine: { readonly hostPid: number | null; readonly lagMs: number; readonly phase: string } | null
 }
 
 export interface Stack {
