@@ -64,7 +64,6 @@ export const createStreamActivities = (options: StreamActivitiesOptions): Stream
         }
         context.heartbeat(lastDetails)
       }
-      beat()
       const timer = setInterval(beat, heartbeatMs)
       try {
         lease = await supervisor.acquire({
@@ -74,6 +73,7 @@ export const createStreamActivities = (options: StreamActivitiesOptions): Stream
           acknowledged: input.acknowledged,
           scheduledTimeMs: context.info.currentAttemptScheduledTimestampMs,
         })
+        beat()
         const decision = await decide(lease, input.until, context.cancellationSignal, heartbeatMs, retryingMs)
         switch (decision.kind) {
           case 'ended':
