@@ -72,8 +72,8 @@ export async function startStack(
     SYNCLINE_STORE: store,
     SYNCLINE_TEMPORAL: temporal.address,
     SYNCLINE_NAMESPACE: temporal.namespace,
-    SYNCLINE_DATA: dir,
-    SYNCLINE_TASK_QUEUE_PREFIX: prefix,
+    SYNCLINE_DATA_DIR: dir,
+    SYNCLINE_PREFIX: prefix,
     SOURCE_PASSWORD: '',
     TARGET_PASSWORD: '',
     NO_COLOR: '1',
@@ -104,7 +104,7 @@ export async function startStack(
   const api = async <Answer>(path: string): Promise<Answer> =>
     (await (await fetch(`${url}${path}`)).json()) as Answer
 
-  launch('server', ['server', '--port', String(port)])
+  launch('server', ['server', '--listen', `127.0.0.1:${port}`])
   await waitFor('the API', 60_000, async () => (await fetch(`${url}/healthz`)).ok)
 
   return {
