@@ -9,7 +9,15 @@ import type { Finding, PipelineScope } from '../contract.ts'
 import { readTablesByName, type TableDetail } from './catalogue.ts'
 import type { MysqlEndpoint } from './config.ts'
 import { type Connection, connect } from './connection.ts'
-import { finding, findingOf, readAccount, readVariables, type Trial, tryPrivileges } from './finding.ts'
+import {
+  finding,
+  findingOf,
+  readAccount,
+  readVariables,
+  shownName,
+  type Trial,
+  tryPrivileges,
+} from './finding.ts'
 import { readLogEnd } from './snapshot.ts'
 import { qualifiedName, textLiteral } from './sql-text.ts'
 
@@ -266,7 +274,7 @@ async function checkTables(connection: Connection, scope: PipelineScope): Promis
           'SYNC-2211',
           'warning',
           `${source.schema}.${source.name} uses ${table.engine}: its rows can be seen before they are in the log, so a load under writes may miss some`,
-          `ALTER TABLE ${shown(source)} ENGINE=InnoDB;`,
+          `ALTER TABLE ${shownName(source)} ENGINE=InnoDB;`,
           { table: source },
         ),
       )
@@ -274,8 +282,6 @@ async function checkTables(connection: Connection, scope: PipelineScope): Promis
   }
   return [...findings, ...(await checkCascades(connection, scope))]
 }
-
-const shown = (id: TableId): string => `\`${id.schema}\`.\`${id.name}\``
 
 function checkKey(table: TableDetail, id: TableId): Finding[] {
   const { shape } = table
@@ -291,8 +297,8 @@ function checkKey(table: TableDetail, id: TableId): Finding[] {
         'error',
         `Table ${id.schema}.${id.name} has no primary key`,
         names === undefined
-          ? `ALTER TABLE ${shown(id)} ADD COLUMN \`id\` BIGINT UNSIGNED NOT NULL AUTO_INCREMENT INVISIBLE PRIMARY KEY; or exclude the table.`
-          : `ALTER TABLE ${shown(id)} ADD PRIMARY KEY (${names}); or exclude the table.`,
+          ? `ALTER TABLE ${shownName(id)} ADD COLUMN \`id\` BIGINT UNSIGNED NOT NULL AUTO_INCREMENT INVISIBLE PRIMARY KEY; or exclude the table.`
+          : `ALTER TABLE ${shownName(id)} ADD PRIMARY KEY (${names}); or exclude the table.`,
         { table: id },
       ),
     ]
@@ -311,7 +317,7 @@ function checkKey(table: TableDetail, id: TableId): Finding[] {
           'SYNC-2203',
           'error',
           `${what} is a FLOAT: no literal is equal to its values`,
-          `ALTER TABLE ${shown(id)} MODIFY \`${column.name}\` DOUBLE NOT NULL; or exclude the table.`,
+          `ALTER TABLE ${shownName(id)} MODIFY \`${column.name}\` DOUBLE NOT NULL; or exclude the table.`,
           place,
         ),
       ]

@@ -31,6 +31,9 @@ export function finding(
   }
 }
 
+/** A table in a statement that a person runs. */
+export const shownName = (id: TableId): string => `\`${id.schema}\`.\`${id.name}\``
+
 /** An error of the connection as a finding where a person must act; what passes by itself is thrown on. */
 export function findingOf(error: unknown): Finding {
   if (!(error instanceof SyncError) || error.disposition === 'retry' || error.disposition === 'bug')

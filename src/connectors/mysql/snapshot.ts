@@ -18,13 +18,17 @@ import { bytesLiteral, textLiteral } from './sql-text.ts'
 import type { QueryResult } from './text-protocol.ts'
 
 /** How long the source may take to make visible what its log has already shown. */
-const visibilityWaitSeconds = 30
+const defaultVisibilityWaitSeconds = 30
 
 export interface MysqlSnapshotReader extends SnapshotReader {
   close(): Promise<void>
 }
 
-export function createSnapshotReader(open: () => Promise<Connection>): MysqlSnapshotReader {
+/** @param visibilityWaitSeconds after this a chunk gives up with SYNC-2104 */
+export function createSnapshotReader(
+  open: () => Promise<Connection>,
+  visibilityWaitSeconds: number = defaultVisibilityWaitSeconds,
+): MysqlSnapshotReader {
   const pool = createConnectionPool(open)
   const selects = new WeakMap<TableShape, TableSelect>()
   /** Bytes per row of the last chunk of each table: lets the server stop where we would, which costs no connection. */
