@@ -126,6 +126,25 @@ const moment: ShopTable = {
   keys: ['PRIMARY KEY (at)'],
 }
 
+/** JSON as text; cast one by one, or the whole CASE would be text. */
+const jsonTexts: readonly string[] = [
+  "'null'",
+  "'true'",
+  '\'""\'',
+  "'[]'",
+  "'{}'",
+  "'18446744073709551615'",
+  "'-9223372036854775808'",
+  "'1.7976931348623157e308'",
+  "'-0.0'",
+  "'1.0'",
+  "'1e-7'",
+  `'{"b": 1, "a": {"__proto__": [1, 2, {"": null}]}, "10": "x", "9": "y", "aa": 0}'`,
+  `'"\\\\u0000 \\\\\\\\ \\\\" \\\\n 😀 é"'`,
+  `CONCAT('"', REPEAT('x', 70000), '"')`,
+  `CONCAT('[', REPEAT('{"k": [1, 2.5, null]},', 4000), '0]')`,
+]
+
 const document: ShopTable = {
   name: 'document',
   rows: 2_000,
@@ -167,23 +186,7 @@ const document: ShopTable = {
       orNull(
         9,
         edges(
-          [
-            "'null'",
-            "'true'",
-            '\'""\'',
-            "'[]'",
-            "'{}'",
-            "'18446744073709551615'",
-            "'-9223372036854775808'",
-            "'1.7976931348623157e308'",
-            "'-0.0'",
-            "'1.0'",
-            "'1e-7'",
-            `'{"b": 1, "a": {"__proto__": [1, 2, {"": null}]}, "10": "x", "9": "y", "aa": 0}'`,
-            `'"\\\\u0000 \\\\\\\\ \\\\" \\\\n 😀 é"'`,
-            `CONCAT('"', REPEAT('x', 70000), '"')`,
-            `CONCAT('[', REPEAT('{"k": [1, 2.5, null]},', 4000), '0]')`,
-          ],
+          [...jsonTexts.map((json) => `CAST(${json} AS JSON)`)],
           `JSON_OBJECT('id', n, 'list', JSON_ARRAY(n, -n, 'ü', ${random('j')} / 1e3 + 0e0))`,
         ),
       ),
