@@ -47,6 +47,8 @@ export interface WorkflowDescription {
     readonly worker: string | null
     readonly attempt: number
   } | null
+  /** Why the activity in hand is tried again, while it is. */
+  readonly retrying: { readonly code: string; readonly message: string; readonly attempt: number } | null
 }
 
 export type Command = keyof typeof updateNames
@@ -222,7 +224,8 @@ function descriptionOf(found: WorkflowExecutionDescription): WorkflowDescription
   const announced = found.typedSearchAttributes
     .getAll()
     .find(({ key }) => key.name === searchAttributeNames.phase)?.value
-  const run = found.raw.pendingActivities?.find(({ activityType }) => activityType?.name === 'runPipeline')
+  const pending = found.raw.pendingActivities ?? []
+  const run = pending.find(({ activityType }) => activityType?.name === 'runPipeline')
   const payload = run?.heartbeatDetails?.payloads?.[0]
   const seenAt = run?.lastHeartbeatTime
   return {
@@ -230,6 +233,7 @@ function descriptionOf(found: WorkflowExecutionDescription): WorkflowDescription
     isRunning: found.status.name === 'RUNNING',
     status: found.status.name,
     announced: (announced as PipelineState | undefined) ?? null,
+    retrying: retryingOf(pending.find(({ activityType }) => retriedActivities.has(activityType?.name ?? ''))),
     run:
       run === undefined
         ? null
@@ -243,4 +247,18 @@ function descriptionOf(found: WorkflowExecutionDescription): WorkflowDescription
             attempt: run.attempt ?? 1,
           },
   }
+}
+
+const retriedActivities = new Set(['claimGeneration', 'checkPipeline', 'runPipeline'])
+
+type PendingActivity = NonNullable<WorkflowExecutionDescription['raw']['pendingActivities']>[number]
+
+/** An engine that runs again tells of its own retries; the failure of the attempt before it is the past. */
+function retryingOf(activity: PendingActivity | undefined): WorkflowDescription['retrying'] {
+  const failure = activity?.lastFailure
+  const code = failure?.applicationFailureInfo?.type ?? ''
+  // PENDING_ACTIVITY_STATE_STARTED = 2 (temporal.api.enums.v1).
+  const runsAgain = activity?.activityType?.name === 'runPipeline' && activity.state === 2
+  if (failure === undefined || failure === null || !(code in catalogue) || runsAgain) return null
+  return { code, message: failure.message ?? '', attempt: activity?.attempt ?? 1 }
 }

@@ -12,9 +12,8 @@ import { SyncError } from '../core/errors.ts'
 import type { ProblemStatus } from './problem.ts'
 import { problem } from './wire.ts'
 
-export const nameParam = z.object({
-  name: resourceName.openapi({ param: { name: 'name', in: 'path' }, example: 'shop' }),
-})
+// Made before the router's extension of zod may be loaded, so it is used as it is.
+export const nameParam = z.object({ name: resourceName })
 
 export const putQuery = z.object({
   dryRun: z

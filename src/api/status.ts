@@ -2,7 +2,7 @@
  * How a pipeline stands, put together from three places: what is wanted (store), what was decided (workflow), what the engine said last
  * (heartbeat). Each may be missing; the answer says so instead of failing.
  */
-import { SyncError } from '../core/errors.ts'
+import { catalogue, type ErrorCode, SyncError } from '../core/errors.ts'
 import type { PipelineStatus } from '../core/pipeline-control.ts'
 import type { PipelineRecord } from '../store/pipelines.ts'
 import type { ApiDeps } from './context.ts'
@@ -45,6 +45,7 @@ function assemble(
       actor: null,
       detail: endDetail(name, record, found),
       blocked: null,
+      retrying: null,
       engine: null,
       engineSeenAt: null,
       worker: null,
@@ -61,6 +62,7 @@ function assemble(
     actor: told?.actor ?? null,
     detail: told?.detail ?? 'the state is the last one announced',
     blocked: told?.blocked ?? null,
+    retrying: found.retrying === null ? null : { ...found.retrying, remedy: remedyOf(found.retrying.code) },
     engine: engine.success ? engine.data : null,
     engineSeenAt: found.run?.seenAt?.toISOString() ?? null,
     worker: found.run?.worker ?? null,
@@ -69,6 +71,8 @@ function assemble(
       told === null ? ['No control worker answers; start one with `syncline worker --role control`.'] : [],
   }
 }
+
+const remedyOf = (code: string): string => (code in catalogue ? catalogue[code as ErrorCode].remedy : '')
 
 function endDetail(name: string, record: PipelineRecord, found: WorkflowDescription | null): string {
   if (record.wanted === 'delete')

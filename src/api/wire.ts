@@ -126,6 +126,10 @@ export const pipelineStatus = z
     actor: z.string().nullable().openapi({ description: 'Who made the last change.' }),
     detail: z.string().openapi({ description: 'What the last change was, or what to do next.' }),
     blocked: blocked.nullable(),
+    retrying: z
+      .object({ code: z.string(), message: z.string(), remedy: z.string(), attempt: z.int() })
+      .nullable()
+      .openapi({ description: 'What is being tried again, while a check or the start of the engine fails.' }),
     engine: engineReport
       .nullable()
       .openapi({ description: 'What the engine said last; null while none runs.' }),

@@ -1,4 +1,5 @@
 /* What the API does to the workflow of a pipeline, and what it says of it; with real workers, and with Temporal away. */
+import { ApplicationFailure } from '@temporalio/activity'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { startTemporal } from '../../../dev/temporal.ts'
 import type {
@@ -222,6 +223,29 @@ describe('with workers', () => {
       name,
       ({ state, observedGeneration }) => state === 'streaming' && observedGeneration === 2,
     )
+    delete engine.check
+  })
+
+  it('shows what is being tried again', async () => {
+    const name = api.name('p')
+    let away = true
+    engine.check = () => {
+      if (!away) return null
+      throw ApplicationFailure.create({ type: 'SYNC-2101', message: 'nothing at port 1' })
+    }
+    await apply(api, name)
+    const seen = await api.reaches(name, ({ retrying }) => retrying !== null)
+    expect(seen).toMatchObject({
+      state: 'checking',
+      retrying: {
+        code: 'SYNC-2101',
+        message: 'nothing at port 1',
+        remedy: expect.stringContaining('comes back'),
+      },
+    })
+    away = false
+    const after = await api.reaches(name, ({ state }) => state === 'streaming')
+    expect(after.retrying).toBeNull()
     delete engine.check
   })
 

@@ -1,0 +1,99 @@
+/**
+ * The command line's side of the API. An answer that is a problem becomes the SyncError it tells of; no answer is SYNC-1107.
+ */
+import type {
+  AppliedEndpoint,
+  AppliedPipeline,
+  EndpointResource,
+  PipelineResource,
+  PipelineStatusAnswer,
+  Problem,
+} from '../api/wire.ts'
+import type { Document } from '../config/document.ts'
+import { catalogue, type ErrorCode, SyncError } from '../core/errors.ts'
+
+export type Kind = 'endpoint' | 'pipeline'
+export type Action = 'pause' | 'resume' | 'stop'
+
+export interface ApiClient {
+  readonly server: string
+  endpoints(): Promise<EndpointResource[]>
+  endpoint(name: string): Promise<EndpointResource>
+  pipelines(): Promise<PipelineResource[]>
+  pipeline(name: string): Promise<PipelineResource>
+  status(name: string): Promise<PipelineStatusAnswer>
+  apply(
+    document: Document,
+    dryRun: boolean,
+  ): Promise<AppliedEndpoint & Partial<Pick<AppliedPipeline, 'workflow'>>>
+  act(name: string, action: Action): Promise<PipelineStatusAnswer>
+  delete(kind: Kind, name: string, force: boolean): Promise<void>
+}
+
+/** The longest an answer may take: an action waits up to 10 s for its effect, a deletion 30 s for the drain. */
+const answerWithinMs = 60_000
+
+export function createApiClient(server: string, actor: string, signal: AbortSignal): ApiClient {
+  const ask = async <T>(method: string, path: string, body?: unknown): Promise<T> => {
+    let answer: Response
+    let text: string
+    try {
+      answer = await fetch(new URL(path, server), {
+        method,
+        headers: { 'content-type': 'application/json', 'x-syncline-actor': actor },
+        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+        signal: AbortSignal.any([signal, AbortSignal.timeout(answerWithinMs)]),
+      })
+      text = await answer.text()
+    } catch (cause) {
+      signal.throwIfAborted()
+      throw new SyncError('SYNC-1107', `${server}: ${reasonOf(cause)}`, { cause })
+    }
+    const json = parsed(text)
+    if (answer.ok) return json as T
+    throw errorOf(answer.status, json, server)
+  }
+  const of = (kind: Kind, name = ''): string =>
+    `/v1/${kind}s${name === '' ? '' : `/${encodeURIComponent(name)}`}`
+  return {
+    server,
+    endpoints: async () => (await ask<{ items: EndpointResource[] }>('GET', of('endpoint'))).items,
+    endpoint: (name) => ask('GET', of('endpoint', name)),
+    pipelines: async () => (await ask<{ items: PipelineResource[] }>('GET', of('pipeline'))).items,
+    pipeline: (name) => ask('GET', of('pipeline', name)),
+    status: (name) => ask('GET', `${of('pipeline', name)}/status`),
+    apply(document, dryRun) {
+      const kind: Kind = document.kind === 'Endpoint' ? 'endpoint' : 'pipeline'
+      return ask('PUT', `${of(kind, document.metadata.name)}${dryRun ? '?dryRun=true' : ''}`, document)
+    },
+    act: (name, action) => ask('POST', `${of('pipeline', name)}/${action}`),
+    delete: (kind, name, force) => ask('DELETE', `${of(kind, name)}${force ? '?force=true' : ''}`),
+  }
+}
+
+function parsed(text: string): unknown {
+  try {
+    return text === '' ? null : JSON.parse(text)
+  } catch {
+    return null
+  }
+}
+
+function errorOf(status: number, body: unknown, server: string): SyncError {
+  const problem = body as Partial<Problem> | null
+  const code = problem?.code
+  if (code === undefined || !(code in catalogue)) {
+    return new SyncError('SYNC-1107', `${server} answers ${status}, and not as Syncline does`, {
+      remedy: 'Check --server: something else may listen there.',
+    })
+  }
+  return new SyncError(code as ErrorCode, problem?.detail ?? '', {
+    ...(problem?.remedy === undefined ? {} : { remedy: problem.remedy }),
+    details: { errors: problem?.errors ?? [] },
+  })
+}
+
+function reasonOf(cause: unknown): string {
+  const inner = (cause as { cause?: { code?: string; message?: string } }).cause
+  return inner?.code ?? inner?.message ?? (cause as Error).message
+}

@@ -1,0 +1,83 @@
+/** `describe`: everything that is known of one resource. */
+import { Argument, type Command } from 'commander'
+import type { PipelineResource, PipelineStatusAnswer } from '../../api/wire.ts'
+import { type CommandContext, clientOf, optionsOf } from '../context.ts'
+import { countText, durationText, encoded, lagText } from '../output.ts'
+
+export function addDescribe(program: Command, context: CommandContext): void {
+  program
+    .command('describe')
+    .summary('show everything about one resource')
+    .description('Shows one pipeline with its state, progress, lag and what blocks it, or one endpoint.')
+    .addArgument(new Argument('<kind>', 'kind of the resource').choices(['endpoint', 'pipeline']))
+    .argument('<name>', 'its name')
+    .action(async (kind: string, name: string, _: unknown, command: Command) => {
+      const { output } = optionsOf(command)
+      const client = clientOf(context, command)
+      if (kind === 'endpoint') {
+        const resource = await client.endpoint(name)
+        return context.terminal.data(encoded(resource, output === 'json' ? 'json' : 'yaml'))
+      }
+      const [resource, status] = await Promise.all([client.pipeline(name), client.status(name)])
+      context.terminal.data(
+        output === 'table' ? pipelineText(resource, status) : encoded({ resource, status }, output),
+      )
+    })
+}
+
+/** For people; `describe -o json` has every field. */
+export function pipelineText(
+  { document, generation }: PipelineResource,
+  status: PipelineStatusAnswer,
+): string {
+  const { spec, metadata } = document
+  const lines: [string, string][] = [
+    ['Name', metadata.name],
+    ['State', `${status.state}${status.since === null ? '' : `, since ${status.since}`}`],
+    ['Last change', `${status.detail}${status.actor === null ? '' : `, by ${status.actor}`}`],
+    ['Route', `${spec.source} -> ${spec.target}`],
+    ['Tables', spec.tables.map(({ match }) => match).join(', ')],
+    ['Generation', generationText(generation, status.observedGeneration)],
+  ]
+  const { engine, blocked } = status
+  if (engine !== null) {
+    const { load } = engine
+    lines.push(
+      [
+        'Engine',
+        `${engine.phase}${engine.retrying === null ? '' : `, retrying ${engine.retrying.code}: ${engine.retrying.message}`}`,
+      ],
+      ['Lag', lagText(engine.lagMs)],
+      ['Rows', `${countText(engine.rowsApplied)} applied, ${countText(engine.rowsPerSecond)} rows/s`],
+      [
+        'Load',
+        `${load.tablesDone} of ${load.tables} tables, ${countText(load.rows)} of about ${countText(Math.max(load.rows, load.rowsEstimated))} rows` +
+          (load.etaMs === null || load.tablesDone === load.tables ? '' : `, ETA ${durationText(load.etaMs)}`),
+      ],
+      [
+        'Position',
+        engine.position === null
+          ? 'none yet'
+          : `${engine.position.token}${engine.position.ordinal > 0 ? ` + ${engine.position.ordinal}` : ''}`,
+      ],
+      [
+        'Worker',
+        `${status.worker ?? 'unknown'}, seen ${status.engineSeenAt ?? 'never'}, attempt ${status.attempt ?? 1}`,
+      ],
+    )
+  }
+  if (status.workflow !== null)
+    lines.push(['Workflow', `${status.workflow.id}, run ${status.workflow.runId}`])
+  for (const warning of status.warnings) lines.push(['Warning', warning])
+  if (blocked !== null) {
+    lines.push(['Blocked', `${blocked.code} ${blocked.message}`], ['Remedy', blocked.remedy])
+    if (blocked.at !== null) lines.push(['At', blocked.at])
+    for (const { code, severity, message, remedy } of blocked.findings) {
+      lines.push([severity === 'error' ? 'Finding' : 'Warning', `${code} ${message}`], ['', remedy])
+    }
+  }
+  return lines.map(([label, text]) => `${label.padEnd(12)} ${text}`.trimEnd()).join('\n')
+}
+
+const generationText = (stored: number, observed: number | null): string =>
+  observed === null || observed === stored ? String(stored) : `${stored}, running ${observed}`
