@@ -151,8 +151,9 @@ const quoted = (text: string): string =>
     : `"${text}"`
 
 /**
- * The shortest digits that give the number back, as the server sets them: with an exponent where the point would stand more than 15 digits right or 14 left
- * of the first digit (my_gcvt in strings/dtoa.cc), with `.0` where they would read as an integer.
+ * The shortest digits that give the number back, as the server sets them: with an exponent where the point would stand more than 14 places left
+ * of the first digit, or beyond the 15th place with no digit after it (my_gcvt in strings/dtoa.cc); with `.0` where they would read as an
+ * integer.
  */
 export function doubleText(value: number): string {
   const [digitsWithPoint, exponentText] = Math.abs(value).toExponential().split('e') as [string, string]
@@ -161,7 +162,7 @@ export function doubleText(value: number): string {
   const exponent = Number(exponentText)
   const point = exponent + 1
   if (value === 0) return `${sign}0.0`
-  if (point < -14 || point > 15) {
+  if (point < -14 || (point > 15 && digits.length <= point)) {
     const mantissa = digits.length === 1 ? digits : `${digits[0]}.${digits.slice(1)}`
     return `${sign}${mantissa}e${exponent}`
   }
@@ -190,6 +191,7 @@ function opaqueText(b: Bytes, o: number, end: number): string {
     case fieldType.time:
       return `"${packedTemporalText(b, at, 'time')}"`
     default:
-      return `"base64:type${type}:${b.toString('base64', at, at + length)}"`
+      // The server breaks base64 into lines of 76 characters, and then escapes the line breaks.
+      return `"base64:type${type}:${b.toString('base64', at, at + length).replace(/.{76}(?=.)/g, '$&\\n')}"`
   }
 }

@@ -91,8 +91,9 @@ s.at = o; row.push(${names(from, from + columnsPerPiece)}) }`)
     source = `${pieces.join('\n')}
 return function readRow(s) { const n = s.at, row = []; s.at = n + ${nullBytes}; ${calls} return row }`
   }
-  const names_ = Object.keys(helpers)
-  const make = new Function(...names_, 'decimals', `'use strict';\n${source}`) as (
+  const helperNames = Object.keys(helpers)
+  // oxlint-disable-next-line typescript/no-implied-eval -- see above: made of numbers and the names of helpers only
+  const make = new Function(...helperNames, 'decimals', `'use strict';\n${source}`) as (
     ...args: unknown[]
   ) => RowReader
   return make(...Object.values(helpers), decimals)

@@ -58,7 +58,7 @@ export function followBinlog(deps: FollowBinlogDeps): ChangeStream {
   let closed = false
 
   const open = async (): Promise<DumpConnection> => {
-    opening ??= openDump(deps.connect, GtidSet.parse(deps.from.token), {
+    opening ??= openDump(() => deps.connect(), GtidSet.parse(deps.from.token), {
       serverId: deps.serverId,
       replicaUuid: deps.replicaUuid ?? newReplicaUuid(),
       heartbeatMs: deps.heartbeatMs ?? 1000,
