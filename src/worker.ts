@@ -123,7 +123,7 @@ const createWorkers = async (
       await Worker.create({
         ...shared,
         taskQueue: queues.stream,
-        activities: createStreamActivities({ supervisor }),
+        activities: createStreamActivities({ supervisor, isEnding: () => options.signal.aborted }),
         maxConcurrentActivityTaskExecutions: options.maxPipelines ?? 100,
         // A worker that was frozen or cut off still holds its polls, and each swallows one attempt: so as few polls as possible.
         maxConcurrentActivityTaskPolls: 1,

@@ -50,6 +50,8 @@ export interface EngineSupervisor {
   acquire(request: EngineRequest): Promise<EngineLease>
   /** Runs the pre-checks in a host. */
   check(ref: SpecRef): Promise<CheckResult>
+  /** How many engines this worker has. */
+  engines(): number
   /** Drains every engine, then ends the hosts. */
   close(): Promise<void>
 }
@@ -193,6 +195,7 @@ export const createEngineSupervisor = (options: EngineSupervisorOptions, log: Lo
         const host = pool.active()
         if (host !== null) checks.get(id)?.start(host)
       }),
+    engines: () => engines.size,
     async close() {
       clearInterval(prober)
       const open = [...engines.values()]

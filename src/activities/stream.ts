@@ -4,7 +4,7 @@
  * An attempt heartbeats only while its engine gives signs of life, or is known to wait on purpose, so that a hung engine is not kept alive.
  * How an attempt ends decides what becomes of the engine:
  *   cancel requested         it drains, and the result says so
- *   worker shutdown, pause   it drains, and a benign failure hands over at once (throwing a cancellation could lose the last heartbeat)
+ *   worker's end, pause       it drains, and a benign failure hands over at once (throwing a cancellation could lose the last heartbeat)
  *   given up by Temporal     it streams on, detached: Temporal is away, or a newer attempt will fence it
  *   a phase was reached      it streams on, for the next phase's activity to adopt
  */
@@ -18,13 +18,16 @@ import type { RunHeartbeat } from './heartbeat.ts'
 
 export interface StreamActivitiesOptions {
   readonly supervisor: EngineSupervisor
-  /** Default 500. Temporal sends on the newest at most every `maxHeartbeatThrottleInterval`. */
-  readonly heartbeatMs?: number
+  /** False: Temporal's side of this worker broke and is built anew; that is no reason to drain. Default: true. */
+  readonly isEnding?: () => boolean
   /** An engine that has been retrying for longer is offered to another worker. Default 60,000. */
   readonly retryingMs?: number
 }
 
 const maxCheckAfterCancelMs = 20_000
+/** Temporal's answer to a heartbeat brings a cancel, so this is also how long people wait for one. The timeout is 5 s. */
+const leastHeartbeatMs = 500
+const mostHeartbeatMs = 2_000
 
 type Ending = EngineOutcome | { readonly kind: 'superseded' }
 type Decision =
@@ -34,12 +37,12 @@ type Decision =
   | { readonly kind: 'aborted' }
 
 export const createStreamActivities = (options: StreamActivitiesOptions): StreamActivities => {
-  const { supervisor, heartbeatMs = 500, retryingMs = 60_000 } = options
+  const { supervisor, isEnding = () => true, retryingMs = 60_000 } = options
 
   return {
     async checkPipeline(ref) {
       const context = Context.current()
-      const timer = setInterval(() => context.heartbeat(), heartbeatMs)
+      const timer = setInterval(() => context.heartbeat(), leastHeartbeatMs)
       try {
         const result = await endOfCheck(supervisor.check(ref), context)
         if (result.kind === 'checked') return result.found
@@ -55,7 +58,9 @@ export const createStreamActivities = (options: StreamActivitiesOptions): Stream
       const context = Context.current()
       let lease: EngineLease | undefined
       let lastDetails: unknown = context.info.heartbeatDetails
+      let lastBeatMs = -Infinity
       const beat = (): void => {
+        lastBeatMs = performance.now()
         if (lease !== undefined && !lease.isAlive()) return
         const status = lease?.status() ?? null
         if (lease !== undefined && status !== null) {
@@ -64,7 +69,11 @@ export const createStreamActivities = (options: StreamActivitiesOptions): Stream
         }
         context.heartbeat(lastDetails)
       }
-      const timer = setInterval(beat, heartbeatMs)
+      const timer = setInterval(() => {
+        // Every heartbeat is a write at the server, so many pipelines share a budget of 50 in a second.
+        const dueMs = Math.min(mostHeartbeatMs, Math.max(leastHeartbeatMs, 20 * supervisor.engines()))
+        if (performance.now() - lastBeatMs >= dueMs - 50) beat()
+      }, leastHeartbeatMs)
       try {
         lease = await supervisor.acquire({
           pipeline: input.pipeline,
@@ -74,7 +83,7 @@ export const createStreamActivities = (options: StreamActivitiesOptions): Stream
           scheduledTimeMs: context.info.currentAttemptScheduledTimestampMs,
         })
         beat()
-        const decision = await decide(lease, input.until, context.cancellationSignal, heartbeatMs, retryingMs)
+        const decision = await decide(lease, input.until, context.cancellationSignal, retryingMs)
         switch (decision.kind) {
           case 'ended':
             return resultOf(decision.outcome)
@@ -87,7 +96,7 @@ export const createStreamActivities = (options: StreamActivitiesOptions): Stream
             throw ApplicationFailure.create({ type, message, nonRetryable: false, nextRetryDelay: '1s' })
           }
           case 'aborted':
-            return await endAborted(context, lease, beat)
+            return await endAborted(context, lease, beat, isEnding())
         }
       } finally {
         clearInterval(timer)
@@ -122,7 +131,6 @@ const decide = async (
   lease: EngineLease,
   until: 'loaded' | 'caught-up' | 'stopped',
   signal: AbortSignal,
-  intervalMs: number,
   retryingMs: number,
 ): Promise<Decision> => {
   const { promise, resolve } = Promise.withResolvers<Decision>()
@@ -148,7 +156,7 @@ const decide = async (
     }
   }
   const forget = lease.onChange(look)
-  const timer = setInterval(look, intervalMs)
+  const timer = setInterval(look, leastHeartbeatMs)
   signal.addEventListener('abort', look)
   look()
   try {
@@ -160,14 +168,20 @@ const decide = async (
   }
 }
 
-const endAborted = async (context: Context, lease: EngineLease, beat: () => void): Promise<RunResult> => {
+const endAborted = async (
+  context: Context,
+  lease: EngineLease,
+  beat: () => void,
+  isEnding: boolean,
+): Promise<RunResult> => {
   const details = context.cancellationDetails
   if (details?.cancelRequested === true) {
     lease.drain('cancel requested')
     return resultOf(await endOf(lease))
   }
-  if (details?.workerShutdown === true || details?.paused === true || details?.reset === true) {
-    lease.drain(details.workerShutdown ? 'the worker shuts down' : 'the activity is paused or reset')
+  const isShutDown = details?.workerShutdown === true && isEnding
+  if (isShutDown || details?.paused === true || details?.reset === true) {
+    lease.drain(isShutDown ? 'the worker shuts down' : 'the activity is paused or reset')
     const end = await endOf(lease)
     if (end.kind === 'blocked') return resultOf(end)
     beat()

@@ -10,12 +10,15 @@ import type { Log } from './log.ts'
 
 const levels = { TRACE: 'trace', DEBUG: 'debug', INFO: 'info', WARN: 'warn', ERROR: 'error' } as const
 const repeatsWhileAway = /^gRPC call \w+ (retried|failed)|poll.*(retried|transport error)/i
+/** True of every worker that only runs engines. */
+const isNoNews = /^No workflows registered/
 
 const temporalLogger = (log: Log): Logger => {
   const write = (level: LogLevel, message: string, meta: object = {}): void => {
     // "Worker state changed" and its kind are of interest to the SDK's own developers.
     const isRoutine = level === 'INFO' && 'sdkComponent' in meta && meta.sdkComponent === 'worker'
-    const name = isRoutine || repeatsWhileAway.test(message) ? 'debug' : levels[level]
+    const isNoise = isRoutine || isNoNews.test(message) || repeatsWhileAway.test(message)
+    const name = isNoise ? 'debug' : levels[level]
     log[name]({ temporal: meta }, message)
   }
   return {

@@ -15,6 +15,8 @@ export interface PipelineMemory extends PipelineStatus {
   /** The load of `specGeneration` is done; survives pauses. */
   readonly loaded: boolean
   readonly caughtUp: boolean
+  /** The last run ended without a worker's word that its engine drained: nobody had it, or its worker was lost. */
+  readonly unconfirmed: boolean
   /** When the engine last ended because of a newer owner. */
   readonly fencedAtMs: number | null
   /** Number of the last change. */
@@ -61,12 +63,21 @@ export const created = (input: PipelineInput, nowMs: number): PipelineMemory => 
   checked: false,
   loaded: false,
   caughtUp: false,
+  unconfirmed: false,
   fencedAtMs: null,
   seq: 1,
 })
 
 export const publicStatus = (memory: PipelineMemory): PipelineStatus => {
-  const { checked: _1, loaded: _2, caughtUp: _3, fencedAtMs: _4, seq: _5, ...status } = memory
+  const {
+    checked: _1,
+    loaded: _2,
+    caughtUp: _3,
+    unconfirmed: _4,
+    fencedAtMs: _5,
+    seq: _6,
+    ...status
+  } = memory
   return status
 }
 
@@ -171,11 +182,12 @@ export const checkEnded = (memory: PipelineMemory, step: Step, blocked: Blocked 
 }
 
 export const runEnded = (
-  memory: PipelineMemory,
+  before: PipelineMemory,
   step: Step,
   outcome: StepOutcome,
   nowMs: number,
 ): PipelineMemory => {
+  const memory = { ...before, unconfirmed: outcome.kind === 'interrupted' }
   if (isOutdated(memory, step)) return memory
   switch (outcome.kind) {
     case 'reached':
@@ -254,8 +266,9 @@ const entryDetail = (memory: PipelineMemory, step: Step): string => {
           ? 'load done'
           : 'caught up'
     case 'rest':
-      return memory.blocked === null ? 'drained' : `${memory.blocked.code}: ${memory.blocked.message}`
+      if (memory.blocked !== null) return `${memory.blocked.code}: ${memory.blocked.message}`
+      return memory.unconfirmed ? 'paused; no worker confirmed the drain' : 'paused'
     case 'finish':
-      return 'stopped'
+      return memory.unconfirmed ? 'stopped; no worker confirmed the drain' : 'stopped'
   }
 }

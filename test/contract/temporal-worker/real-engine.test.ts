@@ -129,7 +129,7 @@ const heartbeatOf = async (handle: WorkflowHandle): Promise<RunHeartbeat> => {
   for (let attempt = 0; attempt < 200; attempt++) {
     const { raw } = await handle.describe()
     const data = raw.pendingActivities?.[0]?.heartbeatDetails?.payloads?.[0]?.data
-    if (data != null) return JSON.parse(Buffer.from(data).toString()) as RunHeartbeat
+    if (data !== undefined && data !== null) return JSON.parse(Buffer.from(data).toString()) as RunHeartbeat
     await new Promise((resolve) => setTimeout(resolve, 50))
   }
   throw new Error('no heartbeat within 10 s')

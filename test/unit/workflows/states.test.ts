@@ -117,6 +117,22 @@ describe('pause and resume', () => {
   })
 })
 
+it('tells when a pause or a stop was not confirmed by a worker', () => {
+  const running = streaming()
+  const asked = interrupted(paused(running, 'bob'), 5000)
+  const detail = (kind: 'drained' | 'interrupted'): string =>
+    perform(runEnded(asked, nextStep(running), { kind }, 5500)).detail
+  expect(detail('drained')).toBe('paused')
+  expect(detail('interrupted')).toMatch(/no worker confirmed/)
+  const gone = runEnded(
+    interrupted(stopped(running, 'bob'), 1),
+    nextStep(running),
+    { kind: 'interrupted' },
+    2,
+  )
+  expect(entered(gone, nextStep(gone), 3).detail).toMatch(/no worker confirmed/)
+})
+
 describe('blocked', () => {
   it('waits, and resume acknowledges the log entry and checks again', () => {
     const memory = perform(perform(streaming(), { kind: 'blocked', blocked: blocked('gtid:5') }))
