@@ -15,11 +15,14 @@ export interface Applier {
   batch(): number
 }
 
-export function createApplier(
-  sink: Sink,
-  options: { readonly lanes: number; readonly smallBatchRows: number },
-  lastBatch: number,
-): Applier {
+export interface ApplierOptions {
+  readonly lanes: number
+  readonly smallBatchRows: number
+  /** What decides which rows take part: a batch begun under another scope is planned anew. */
+  readonly scope: readonly string[]
+}
+
+export function createApplier(sink: Sink, options: ApplierOptions, lastBatch: number): Applier {
   let number = lastBatch
 
   async function runPhases(
@@ -63,7 +66,7 @@ export function createApplier(
         to: batch.to,
         lanes,
         phases: plan.phases,
-        planDigest: isSmall ? '' : planDigest(loggedDestinations(net), lanes),
+        planDigest: isSmall ? '' : planDigest(loggedDestinations(net), lanes, options.scope),
         sourceCommitTimeUs: batch.commitTimeUs,
       }
       if (isSmall) await sink.applySmall(header, plan, batch.load)
@@ -73,7 +76,7 @@ export function createApplier(
     async finish(unfinished, merge, commitTimeUs) {
       const net = merge.net()
       const plan = planBatch(net, unfinished.lanes)
-      const digest = planDigest(loggedDestinations(net), unfinished.lanes)
+      const digest = planDigest(loggedDestinations(net), unfinished.lanes, options.scope)
       // A plan made under other rules (a changed mapping, a new index at the target) spreads rows over the lanes in another way. Then
       // every lane runs again, under a number of its own so that no confirmation of the old plan counts for the new one: net
       // effects of whole rows can be written twice, and end at `to` as well.

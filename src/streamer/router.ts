@@ -155,10 +155,11 @@ export function createRouter(
         'SYNC-3205',
         `A column of the key ${targetKey.name} of ${tableName(id)} is not written`,
       )
+    // A unique key with a column that is not written stays in view: any change of a row may change it, as far as can be told here.
     const uniqueKeys = [target.primaryKey, ...target.uniqueKeys]
-      .filter((other) => other !== undefined && other !== targetKey)
-      .map((other) => translate(other as UniqueKey))
-      .filter((other) => other !== null)
+      .filter((other) => other !== undefined)
+      .filter((other) => other !== targetKey)
+      .map((other) => translate(other) ?? { ...other, ordinals: [], comparesBytes: false })
     const known = destinations.get(tableName(id)) ?? []
     const shared = known.find((other) => sameColumns(other, picked))
     if (shared !== undefined) return shared

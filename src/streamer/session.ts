@@ -74,7 +74,11 @@ async function runWithSink(context: SessionContext, sink: Sink): Promise<Session
   let pump: Pump | null = null
   try {
     if (context.drain.aborted) return { kind: 'drained', position }
-    const applier = createApplier(sink, options, resume.batch)
+    const applier = createApplier(
+      sink,
+      { ...options, scope: options.rules.map((rule) => JSON.stringify(rule)) },
+      resume.batch,
+    )
     const events = stream[Symbol.asyncIterator]()
     let rest: readonly LogEvent[] = []
     if (resume.unfinished !== null) {

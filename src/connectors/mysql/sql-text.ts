@@ -10,6 +10,7 @@
 import { SyncError } from '../../core/errors.ts'
 import type { ColumnKind, ColumnType } from '../../core/schema.ts'
 import { byteStringOf, type Value } from '../../core/value.ts'
+import { jsonLiteral } from './json-literal.ts'
 
 const needsEscape = /['\\]/
 const everyEscape = /['\\]/g
@@ -95,7 +96,7 @@ export function literal(value: Value, type: ColumnType): string {
     case 'vector':
       return `_binary${quoted(value)}`
     case 'json':
-      return `_utf8mb4${quoted(value)}`
+      return jsonLiteral(value, quoted)
     case 'decimal':
       if (!decimalText.test(value)) throw misfit(value, type.kind)
       return value
