@@ -18,7 +18,7 @@ import {
   type Trial,
   tryPrivileges,
 } from './finding.ts'
-import { readLogEnd } from './snapshot.ts'
+import { logEndSql, readLogEnd } from './snapshot.ts'
 import { qualifiedName, textLiteral } from './sql-text.ts'
 
 /** Shorter than this, a weekend's pause or a long load loses the log's beginning. */
@@ -225,7 +225,7 @@ async function checkPrivileges(
 
 /** --binlog-do-db and --binlog-ignore-db keep changes out of the log altogether. */
 async function checkLogFilters(connection: Connection, scope: PipelineScope): Promise<Finding[]> {
-  const status = await connection.query('SHOW BINARY LOG STATUS').catch(() => undefined)
+  const status = await connection.query(logEndSql(connection)).catch(() => undefined)
   const names = (column: string): string[] => {
     const at = status?.columns.indexOf(column) ?? -1
     const text = at < 0 ? '' : String(status?.rows[0]?.[at] ?? '')

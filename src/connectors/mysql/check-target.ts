@@ -11,7 +11,7 @@ import { checkTargetTable } from './check-target-table.ts'
 import type { MysqlEndpoint } from './config.ts'
 import { type Connection, connect } from './connection.ts'
 import { finding, findingOf, readAccount, readVariables, shownName } from './finding.ts'
-import { hasBegun, type PlannedCreation, planCreation } from './prepare-target.ts'
+import { hasBegun, lostMessage, lostRemedy, nothingPlanned, planCreation } from './prepare-target.ts'
 import { qualifiedName, textLiteral } from './sql-text.ts'
 import { checkTargetPrivileges } from './target-privileges.ts'
 
@@ -41,11 +41,14 @@ async function checkAll(connection: Connection, scope: PipelineScope): Promise<F
     connection,
     scope.mappings.map(({ target }) => target),
   )
-  let planned: PlannedCreation = { statements: [], tables: [], warnings: [] }
+  let planned = nothingPlanned
   const findings: Finding[] = []
   try {
     planned = await planCreation(connection, scope)
     findings.push(...planned.warnings)
+    for (const id of planned.lost) {
+      findings.push(finding('SYNC-3201', 'error', lostMessage(id), lostRemedy, { table: id }))
+    }
   } catch (error) {
     findings.push(findingOf(error))
   }

@@ -69,22 +69,24 @@ export async function connect(
   options: ConnectOptions = {},
 ): Promise<Connection> {
   const side = options.side ?? (role === 'write' ? 'target' : 'source')
-  options.signal?.throwIfAborted()
-  const opened = await open(config, side, options.signal)
+  const { signal } = options
+  signal?.throwIfAborted()
+  const onAbort = (): void => connection.destroy()
+  const opened = await open(config, side, signal)
   const connection = createSession({
     ...opened,
     side,
     probe: () => probe(config, side, opened.threadId),
+    onLost: () => signal?.removeEventListener('abort', onAbort),
     ...(options.silentMs === undefined ? {} : { silentMs: options.silentMs }),
   })
+  signal?.addEventListener('abort', onAbort, { once: true })
   try {
     await connection.queryAll(setUpStatement(role, options.setUp ?? []), { maxMs: config.connectTimeoutMs })
   } catch (error) {
     connection.destroy()
     throw error
   }
-  const { signal } = options
-  signal?.addEventListener('abort', () => connection.destroy(), { once: true })
   return connection
 }
 

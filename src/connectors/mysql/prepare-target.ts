@@ -24,6 +24,8 @@ export async function prepareMysqlTarget(config: MysqlEndpoint, scope: PipelineS
   })
   try {
     const planned = await planCreation(connection, scope)
+    const [lost] = planned.lost
+    if (lost !== undefined) throw new SyncError('SYNC-3201', lostMessage(lost), { remedy: lostRemedy })
     for (const statement of planned.statements) await connection.query(byteStringOf(statement))
     if (scope.loads && scope.onExistingRows === 'empty' && !(await hasBegun(connection, scope.pipeline))) {
       const created = new Set(planned.tables.map((id) => tableName(id)))
@@ -53,24 +55,44 @@ export async function hasBegun(connection: Connection, pipeline: string): Promis
   }
 }
 
+/** The source tables whose load has begun here, by `schema.table`. */
+async function readLoadedTables(connection: Connection, pipeline: string): Promise<ReadonlySet<string>> {
+  if (!(await hasBegun(connection, pipeline))) return new Set()
+  const { rows } = await connection.query(
+    `SELECT table_name FROM ${loadTable} WHERE pipeline = ${textLiteral(pipeline)}`,
+  )
+  return new Set(rows.map((row) => textOf(row[0])))
+}
+
+export const lostMessage = (id: TableId): string =>
+  `Table ${tableName(id)} is gone from the target, and the pipeline had loaded it: created anew it would lack the rows`
+export const lostRemedy =
+  'Delete the pipeline and load again; or, if the source dropped the table too and made a new one, create it empty at the target, then resume.'
+
 export interface PlannedCreation {
   /** As text; in the order in which they are to be run. */
   readonly statements: readonly string[]
   readonly tables: readonly TableId[]
+  /** Missing tables that must not be created: the pipeline believes that its rows are there. */
+  readonly lost: readonly TableId[]
   readonly warnings: readonly Finding[]
 }
 
-const nothing: PlannedCreation = { statements: [], tables: [], warnings: [] }
+export const nothingPlanned: PlannedCreation = { statements: [], tables: [], lost: [], warnings: [] }
 
 /** What `onMissingTable: create` would create now. Changes nothing. */
 export async function planCreation(target: Connection, scope: PipelineScope): Promise<PlannedCreation> {
-  if (scope.onMissingTable !== 'create') return nothing
+  if (scope.onMissingTable !== 'create') return nothingPlanned
   const there = await readTablesByName(
     target,
     scope.mappings.map((mapping) => mapping.target),
   )
-  const missing = scope.mappings.filter((mapping) => !there.has(tableName(mapping.target)))
-  if (missing.length === 0) return nothing
+  const absent = scope.mappings.filter((mapping) => !there.has(tableName(mapping.target)))
+  if (absent.length === 0) return nothingPlanned
+  const loaded = await readLoadedTables(target, scope.pipeline)
+  const lost = absent.filter(({ source }) => loaded.has(tableName(source))).map((mapping) => mapping.target)
+  const missing = absent.filter(({ source }) => !loaded.has(tableName(source)))
+  if (missing.length === 0) return { ...nothingPlanned, lost }
   if (scope.source.kind !== 'mysql') {
     throw new SyncError(
       'SYNC-3201',
@@ -82,7 +104,7 @@ export async function planCreation(target: Connection, scope: PipelineScope): Pr
     setUp: ['SESSION sql_quote_show_create = 1'],
   })
   try {
-    return await planFrom(source, scope, missing)
+    return { ...(await planFrom(source, scope, missing)), lost }
   } finally {
     await source.close()
   }
@@ -109,7 +131,7 @@ async function planFrom(
     statements.push(definition.sql)
     warnings.push(...definition.warnings)
   }
-  return { statements, tables: missing.map(({ target }) => target), warnings }
+  return { statements, tables: missing.map(({ target }) => target), lost: [], warnings }
 }
 
 /** The target's schema with the defaults of the source's. */

@@ -53,6 +53,8 @@ export interface SessionDeps {
   readonly probe: () => Promise<Liveness>
   readonly silentMs?: number
   readonly pingMs?: number
+  /** Called once, when the connection is of no use any more. */
+  readonly onLost?: () => void
 }
 
 interface Job {
@@ -80,7 +82,6 @@ export function createSession(deps: SessionDeps): Connection {
   let lost: SyncError | undefined
   let detached = false
   let lastMovedAtMs = performance.now()
-  let unsentBytes = 0
   let probing = false
   let idleSeenAtMs: number | undefined
 
@@ -89,6 +90,7 @@ export function createSession(deps: SessionDeps): Connection {
     lost = classify(error, side)
     clearInterval(clock)
     socket.destroy()
+    deps.onLost?.()
     const jobs = current === undefined ? waiting : [current.job, ...waiting]
     current = undefined
     for (const job of jobs.splice(0)) job.reject(lost)
@@ -107,11 +109,9 @@ export function createSession(deps: SessionDeps): Connection {
     }
     lastMovedAtMs = performance.now()
     idleSeenAtMs = undefined
-    unsentBytes = job.packet.length
     for (let at = 0; at < job.packet.length; at += writePieceBytes) {
       const piece = job.packet.subarray(at, at + writePieceBytes)
       socket.write(piece, () => {
-        unsentBytes -= piece.length
         lastMovedAtMs = performance.now()
       })
     }
@@ -247,6 +247,7 @@ export function createSession(deps: SessionDeps): Connection {
       socket.off('close', onEnd)
       socket.pause()
       lost = classify(networkError('PROTOCOL_CONNECTION_LOST', 'the connection was given away'), side)
+      deps.onLost?.()
       return socket
     },
     async close() {
@@ -254,6 +255,7 @@ export function createSession(deps: SessionDeps): Connection {
       if (lost === undefined && current === undefined) {
         clearInterval(clock)
         lost = classify(networkError('PROTOCOL_CONNECTION_LOST', 'the connection was closed here'), side)
+        deps.onLost?.()
         socket.off('close', onEnd)
         const closed = new Promise<void>((resolve) => {
           socket.once('close', () => resolve())

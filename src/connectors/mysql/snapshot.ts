@@ -101,7 +101,7 @@ export function createSnapshotReader(
 }
 
 /** SHOW MASTER STATUS until 8.2, where it was renamed; removed in 8.4. */
-const logEndSql = (connection: Connection): string => {
+export const logEndSql = (connection: Connection): string => {
   const [major, minor] = connection.version.split('.').map(Number) as [number, number]
   const renamed = !connection.version.includes('MariaDB') && (major > 8 || (major === 8 && minor >= 2))
   return renamed ? 'SHOW BINARY LOG STATUS' : 'SHOW MASTER STATUS'

@@ -11,7 +11,7 @@ import {
   type TableDetail,
 } from '../../../src/connectors/mysql/catalogue.ts'
 import { type Connection, connect as connectOwn } from '../../../src/connectors/mysql/connection.ts'
-import type { ColumnType } from '../../../src/core/schema.ts'
+import type { Column, ColumnType } from '../../../src/core/schema.ts'
 import { byteStringOf } from '../../../src/core/value.ts'
 import { connect, freshDatabase, sharedSource } from '../../support/servers.ts'
 import { endpointOf } from './endpoint.ts'
@@ -103,7 +103,7 @@ describe('types', () => {
   ]
   it.each(expected)('%s', async (sql, type) => {
     const { shape } = await made(`(id INT PRIMARY KEY, v ${sql})`)
-    const { sql: shown, ...rest } = shape.columns[1]?.type as ColumnType
+    const { sql: shown, ...rest } = (shape.columns[1] as Column).type
     expect(rest).toEqual(type)
     expect(shown).not.toBe('')
   })

@@ -162,3 +162,22 @@ describe('rows that are there', () => {
     expect([await count('mother'), await count('daughter')]).toEqual([2, 1])
   })
 })
+
+it('a table that was loaded and is gone is not created anew, for it would lack the rows', async () => {
+  await source.query('CREATE TABLE loaded (id INT PRIMARY KEY); CREATE TABLE fresh (id INT PRIMARY KEY)')
+  const pipeline = `${database}_lost`
+  for (const statement of createStatements) await target.query(statement)
+  await target.query(
+    'INSERT INTO syncline.load_progress (pipeline, table_name, rows_loaded, done) VALUES (?, ?, 5, 1)',
+    [pipeline, `${database}.loaded`],
+  )
+  const lost = scopeOf([mapped('loaded'), mapped('fresh')], { pipeline })
+  const findings = await preCheck(lost)
+  expect(findings.map(({ code, severity, table }) => [code, severity, table])).toEqual([
+    ['SYNC-3201', 'error', `${copy}.loaded`],
+  ])
+  await expect(prepare(lost)).rejects.toMatchObject({ code: 'SYNC-3201', disposition: 'block' })
+  // A table whose load has not begun may be created while the others stream.
+  await prepare(scopeOf([mapped('fresh')], { pipeline }))
+  expect(await count('fresh')).toBe(0)
+})
