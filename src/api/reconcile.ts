@@ -9,6 +9,8 @@ import type { PipelineStatus } from '../core/pipeline-control.ts'
 import type { PipelineGeneration } from '../store/pipelines.ts'
 import type { ApiDeps } from './context.ts'
 
+const lastLinesWithinMs = 5_000
+
 export type Reconciled = 'started' | 'changed' | 'unchanged' | 'not-wanted'
 
 export async function reconcile(
@@ -29,6 +31,11 @@ export async function reconcile(
   if (running === null)
     throw new SyncError('SYNC-1108', `the workflow of pipeline ${pipeline} does not answer`)
   if (running.wanted === 'stop') {
+    // It has stopped and writes its last lines, or it drains.
+    if (running.state === 'stopped' && (await workflows.ended(pipeline, lastLinesWithinMs))) {
+      await workflows.start({ pipeline, specGeneration: generation, actor })
+      return 'started'
+    }
     throw new SyncError('SYNC-1104', `pipeline ${pipeline} is stopping`, {
       remedy: 'Repeat the request once it has stopped.',
     })

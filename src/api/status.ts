@@ -60,7 +60,10 @@ function assemble(
     since: told === null ? null : new Date(told.sinceMs).toISOString(),
     observedGeneration: told?.specGeneration ?? null,
     actor: told?.actor ?? null,
-    detail: told?.detail ?? 'the state is the last one announced',
+    detail:
+      told?.state === 'stopped'
+        ? endDetail(name, record, null)
+        : (told?.detail ?? 'the state is the last one announced'),
     blocked: told?.blocked ?? null,
     retrying: found.retrying === null ? null : { ...found.retrying, remedy: remedyOf(found.retrying.code) },
     engine: engine.success ? engine.data : null,

@@ -65,9 +65,9 @@ export async function waitForStreaming(
   }
 }
 
-/** A change of labels alone leaves the running generation behind the stored one, so an older one counts unless it is about to change. */
-const isThere = ({ state, wanted }: PipelineStatusAnswer): boolean =>
-  state === 'streaming' && wanted === 'run'
+/** Between two phases there is a moment without an engine; what is waited for is one that streams. */
+const isThere = ({ state, wanted, engine }: PipelineStatusAnswer): boolean =>
+  state === 'streaming' && wanted === 'run' && engine !== null
 
 function sayAtTimes(
   say: (line: string) => void,

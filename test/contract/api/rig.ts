@@ -123,7 +123,8 @@ export async function startApi(
   }
 }
 
-async function startWorkers(
+/** Real workflow, real control activities, scripted engine. */
+export async function startWorkers(
   { address, namespace }: { address: string; namespace: string },
   prefix: string,
   store: Store,
