@@ -34,6 +34,7 @@ it('the data ends equal after 30 kills', { timeout: 900_000 }, async () => {
   const workerMs: number[] = []
   let whileLoading = 0
   for (let kill = 0; kill < 30; kill++) {
+    if (kill === 15) await shop.waitForState('streaming', 300_000)
     await new Promise((resolve) => setTimeout(resolve, Math.random() * 1_500))
     if ((await stack.status('kills')).state === 'loading') whileLoading++
     if (kill % 5 === 4) {
@@ -59,7 +60,9 @@ it('the data ends equal after 30 kills', { timeout: 900_000 }, async () => {
     `${rows} rows equal after 30 kills (${whileLoading} while loading); first batch after an engine's death ${spread(engineMs)} ms, after a worker's ${spread(workerMs)} ms`,
   )
   expect(rows).toBeGreaterThan(10_000)
+  // The first fifteen find it loading, unless the machine is so fast that it ends before.
   expect(whileLoading).toBeGreaterThan(3)
+  expect(whileLoading).toBeLessThanOrEqual(15)
 })
 
 function isAlive(pid: number): boolean {
