@@ -25,6 +25,8 @@ export function u64(b: Bytes, o: number): number {
   return value
 }
 
+export const viewOf = (b: Bytes): DataView => new DataView(b.buffer, b.byteOffset, b.length)
+
 /** A byte string; `latin1Slice` is what `toString('latin1')` ends in, without its checks (it is not in Node's types). */
 export const latin1 = (b: Bytes, start: number, end: number): string =>
   (b as unknown as { latin1Slice(start: number, end: number): string }).latin1Slice(start, end)

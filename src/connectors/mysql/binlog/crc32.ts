@@ -1,12 +1,12 @@
 /*
  * The CRC-32 that guards every binlog event (the one of zlib).
- * Own code for short events: a call into zlib costs about 190 ns whatever the length, this 0.55 ns per byte; from about 350 bytes on
+ * Own code for short events: a call into zlib costs about 190 ns whatever the length, this 0.5 ns per byte; from about 400 bytes on
  * zlib is faster (measured, Node 24). Most events of a stream of small transactions have less than 100 bytes.
  */
 import { crc32 as zlibCrc32 } from 'node:zlib'
 import type { Bytes } from './bytes.ts'
 
-const nativeFromBytes = 350
+const nativeFromBytes = 400
 
 // Eight tables: table k gives the effect of a byte that is followed by k more.
 type Table = Int32Array<ArrayBuffer>
@@ -36,26 +36,26 @@ const [t0, t1, t2, t3, t4, t5, t6, t7] = ((): [Table, Table, Table, Table, Table
 })()
 const at = (table: Table, index: number): number => table[index] as number
 
-/** CRC-32 of `bytes[start, end)`, as an unsigned number. */
-export function crc32(bytes: Bytes, start: number, end: number): number {
+/**
+ * CRC-32 of `bytes[start, end)`, as an unsigned number.
+ * @param view over the same bytes: four bytes in one read cost a third less
+ */
+export function crc32(bytes: Bytes, view: DataView, start: number, end: number): number {
   if (end - start >= nativeFromBytes) return zlibCrc32(bytes.subarray(start, end))
   let crc = -1
   let o = start
   for (; o + 8 <= end; o += 8) {
-    crc ^=
-      (bytes[o] as number) |
-      ((bytes[o + 1] as number) << 8) |
-      ((bytes[o + 2] as number) << 16) |
-      ((bytes[o + 3] as number) << 24)
+    const low = crc ^ view.getInt32(o, true)
+    const high = view.getInt32(o + 4, true)
     crc =
-      at(t7, crc & 255) ^
-      at(t6, (crc >>> 8) & 255) ^
-      at(t5, (crc >>> 16) & 255) ^
-      at(t4, crc >>> 24) ^
-      at(t3, bytes[o + 4] as number) ^
-      at(t2, bytes[o + 5] as number) ^
-      at(t1, bytes[o + 6] as number) ^
-      at(t0, bytes[o + 7] as number)
+      at(t7, low & 255) ^
+      at(t6, (low >>> 8) & 255) ^
+      at(t5, (low >>> 16) & 255) ^
+      at(t4, low >>> 24) ^
+      at(t3, high & 255) ^
+      at(t2, (high >>> 8) & 255) ^
+      at(t1, (high >>> 16) & 255) ^
+      at(t0, high >>> 24)
   }
   for (; o < end; o++) crc = at(t0, (crc ^ (bytes[o] as number)) & 255) ^ (crc >>> 8)
   return (crc ^ -1) >>> 0

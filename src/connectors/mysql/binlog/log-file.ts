@@ -4,7 +4,7 @@
  * is verified by the algorithm that its own file names, whatever the server's present setting.
  */
 import { SyncError } from '../../../core/errors.ts'
-import { type Bytes, FieldReader, malformedEvent, u16, u32, u64 } from './bytes.ts'
+import { type Bytes, FieldReader, malformedEvent, u16, u32, u64, viewOf } from './bytes.ts'
 import { crc32 } from './crc32.ts'
 import { checksumBytes, eventFlag, eventName, eventType, header } from './event-types.ts'
 
@@ -28,18 +28,20 @@ export class LogFile {
   /** Numeric suffix of the file's name; 0 before the first rotation. */
   file = 0
   offset = 0
-  /** Before the first format description it is not known; until then events say it by themselves. */
   #hasChecksums = false
+  /** Nothing but a rotation may come before the first format description. */
+  #isDescribed = false
 
-  /** End of an event's body, after its checksum has been verified. */
-  bodyEnd(b: Bytes, start: number, end: number, type: number): number {
+  /** End of an event's body, after its checksum has been verified. `view` is over the same bytes. */
+  bodyEnd(b: Bytes, view: DataView, start: number, end: number, type: number): number {
     if (type === eventType.formatDescription) return this.#formatDescription(b, start, end)
     if (type === eventType.rotate && (u16(b, start + header.flags) & eventFlag.artificial) !== 0) {
-      return this.#madeUpRotation(b, start, end)
+      return this.#madeUpRotation(b, view, start, end)
     }
+    if (!this.#isDescribed) throw this.damaged(type)
     if (!this.#hasChecksums) return end
     const bodyEnd = end - checksumBytes
-    if (crc32(b, start, bodyEnd) !== u32(b, bodyEnd)) throw this.#mismatch(type)
+    if (crc32(b, view, start, bodyEnd) !== view.getUint32(bodyEnd, true)) throw this.damaged(type)
     return bodyEnd
   }
 
@@ -85,16 +87,23 @@ export class LogFile {
   }
 
   /** It is written for the reader, with or without a checksum as the file before had it, so look which. */
-  #madeUpRotation(b: Bytes, start: number, end: number): number {
+  #madeUpRotation(b: Bytes, view: DataView, start: number, end: number): number {
     const bodyEnd = end - checksumBytes
-    if (crc32(b, start, bodyEnd) === u32(b, bodyEnd)) return bodyEnd
+    if (crc32(b, view, start, bodyEnd) === u32(b, bodyEnd)) return bodyEnd
     const name = b.toString('utf8', start + header.bytes + 8, end)
-    if (!fileNumberPattern.test(name)) throw this.#mismatch(eventType.rotate)
+    if (!fileNumberPattern.test(name)) throw this.damaged(eventType.rotate)
     return end
   }
 
   #formatDescription(b: Bytes, start: number, end: number): number {
-    const fields = new FieldReader(b, start + header.bytes, end - checksumBytes - 1)
+    // It has a checksum whatever it says of the others. The flag that the file is open is set and cleared in place, so that leaves it out.
+    const event = Buffer.from(b.subarray(start, end))
+    event[header.flags] = (event[header.flags] as number) & ~eventFlag.inUse
+    const bodyEnd = event.length - checksumBytes
+    if (crc32(event, viewOf(event), 0, bodyEnd) !== u32(event, bodyEnd)) {
+      throw this.damaged(eventType.formatDescription)
+    }
+    const fields = new FieldReader(event, header.bytes, bodyEnd - 1)
     const version = fields.u16()
     const server = fields.latin1(50).replace(/\0.*$/, '')
     fields.take(4)
@@ -104,7 +113,7 @@ export class LogFile {
     }
     const postHeaders = fields.at - 1
     for (const [type, bytes] of expectedPostHeaders) {
-      const said = type <= fields.left ? b[postHeaders + type] : bytes
+      const said = type <= fields.left ? event[postHeaders + type] : bytes
       // 0: this server does not write such events (9.x has given up those of 5.1).
       if (said !== bytes && said !== 0) {
         throw new SyncError(
@@ -113,24 +122,19 @@ export class LogFile {
         )
       }
     }
-    const algorithm = b[end - checksumBytes - 1] as number
+    const algorithm = event[bodyEnd - 1] as number
     if (algorithm > 1)
       throw new SyncError('SYNC-2206', `The log of ${server} has checksums of kind ${algorithm}`)
-    if (algorithm === 1) {
-      // The flag that the file is open is set and cleared in place, so the checksum leaves it out.
-      const event = Buffer.from(b.subarray(start, end))
-      event[header.flags] = (event[header.flags] as number) & ~eventFlag.inUse
-      const bodyEnd = event.length - checksumBytes
-      if (crc32(event, 0, bodyEnd) !== u32(event, bodyEnd)) throw this.#mismatch(eventType.formatDescription)
-    }
     this.#hasChecksums = algorithm === 1
+    this.#isDescribed = true
     return end - checksumBytes
   }
 
-  #mismatch(type: number): SyncError {
+  /** What the event says cannot be trusted, so what it is does not matter: the stream is read again. */
+  damaged(type: number): SyncError {
     return new SyncError(
       'SYNC-2207',
-      `${eventName(type)} after offset ${this.offset} of log file ${this.file} fails its checksum`,
+      `${eventName(type)} after offset ${this.offset} of log file ${this.file} is damaged: its checksum or length is wrong`,
     )
   }
 }

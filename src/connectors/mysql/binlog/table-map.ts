@@ -7,7 +7,7 @@
  */
 import { SyncError } from '../../../core/errors.ts'
 import type { Column, ColumnType, TableShape, UniqueKey } from '../../../core/schema.ts'
-import { type Bytes, FieldReader, malformedEvent, u48 } from './bytes.ts'
+import { type Bytes, FieldReader, malformedEvent, u48, viewOf } from './bytes.ts'
 import { compileRowReader, type RowReader } from './row-reader.ts'
 import {
   type ColumnMetadata,
@@ -50,7 +50,7 @@ const maxCachedTables = 20_000
 
 export interface TableMaps {
   /** Takes a TABLE_MAP event; `start` is the start of its body, `end` its end without checksum. */
-  put(b: Bytes, start: number, end: number): void
+  put(b: Bytes, view: DataView, start: number, end: number): void
   /** The table that the id stands for now. */
   get(id: number): MappedTable | undefined
   /** Tells that no map is in use any more: every transaction maps its tables anew. */
@@ -59,7 +59,19 @@ export interface TableMaps {
 
 interface Cached {
   readonly bytes: Buffer
+  readonly view: DataView
   readonly table: MappedTable
+}
+
+/** Are `view[start, end)` the cached bytes? By words, which for the usual hundred bytes is faster than a call of Buffer.compare. */
+function isSame(cached: Cached, view: DataView, start: number, end: number): boolean {
+  const length = end - start
+  if (cached.bytes.length !== length) return false
+  const other = cached.view
+  let i = 0
+  for (; i + 4 <= length; i += 4) if (view.getInt32(start + i) !== other.getInt32(i)) return false
+  for (; i < length; i++) if (view.getUint8(start + i) !== other.getUint8(i)) return false
+  return true
 }
 
 /**
@@ -70,17 +82,18 @@ export function createTableMaps(): TableMaps {
   const byId = new Map<number, Cached>()
   const byBytes = new Map<string, MappedTable>()
   return {
-    put(b, start, end) {
+    put(b, view, start, end) {
       const id = u48(b, start)
       const cached = byId.get(id)
-      if (cached !== undefined && b.compare(cached.bytes, 0, cached.bytes.length, start, end) === 0) return
+      if (cached !== undefined && isSame(cached, view, start, end)) return
       const key = b.toString('latin1', start + 6, end)
       let table = byBytes.get(key)
       if (table === undefined) {
         table = parseTableMap(b, start, end)
         byBytes.set(key, table)
       }
-      byId.set(id, { bytes: Buffer.from(b.subarray(start, end)), table })
+      const bytes = Buffer.from(b.subarray(start, end))
+      byId.set(id, { bytes, view: viewOf(bytes), table })
     },
     get: (id) => byId.get(id)?.table,
     betweenTransactions() {

@@ -10,7 +10,7 @@
 import { SyncError } from '../../../core/errors.ts'
 import type { LogEvent, RowChange } from '../../../core/transaction.ts'
 import { partOfTransaction } from '../position-tracker.ts'
-import { type Bytes, FieldReader, latin1, malformedEvent, u16, u32, u48 } from './bytes.ts'
+import { type Bytes, FieldReader, latin1, malformedEvent, u16, u32, u48, viewOf } from './bytes.ts'
 import { eventFlag, eventName, eventType, header } from './event-types.ts'
 import { createGtidReader, readTaggedGtid } from './gtid-event.ts'
 import { LogFile } from './log-file.ts'
@@ -114,12 +114,11 @@ export class TransactionAssembler {
   /** Takes one event as the server sent it. Only when `proceed` says 'idle'. */
   take(b: Bytes, start: number, end: number): void {
     try {
-      if (end - start < header.bytes || u32(b, start + header.size) !== end - start) {
-        throw malformedEvent(`a packet of ${end - start} bytes that is not one event`)
-      }
-      const type = b[start + header.type] as number
+      const view = this.#viewOf(b)
       const log = this.#log
-      const bodyEnd = log.bodyEnd(b, start, end, type)
+      const type = end - start < header.bytes ? 0 : (b[start + header.type] as number)
+      if (type === 0 || view.getUint32(start + header.size, true) !== end - start) throw log.damaged(type)
+      const bodyEnd = log.bodyEnd(b, view, start, end, type)
       this.#before = log.offset
       switch (type) {
         case eventType.rotate:
@@ -186,12 +185,22 @@ export class TransactionAssembler {
     })
   }
 
+  /** Most events in a row stand in one chunk, whose view is made once; the cursor keeps it. */
+  #viewOf(b: Bytes): DataView {
+    const cursor = this.#cursor
+    if (cursor.bytes !== b) {
+      cursor.bytes = b
+      cursor.view = viewOf(b)
+    }
+    return cursor.view
+  }
+
   #handle(b: Bytes, start: number, end: number, type: number): void {
     const body = start + header.bytes
     switch (type) {
       case eventType.tableMap:
         if (this.#xa !== null) this.#hold(b, start, end)
-        else this.#maps.put(b, body, end)
+        else this.#maps.put(b, this.#viewOf(b), body, end)
         return
       case eventType.writeRows:
       case eventType.updateRows:
@@ -532,11 +541,8 @@ export class TransactionAssembler {
     if (type === eventType.updateRows || type === eventType.updateRowsV1)
       this.#requireAllColumns(fields, table)
 
+    this.#viewOf(b)
     const cursor = this.#cursor
-    if (cursor.bytes !== b) {
-      cursor.bytes = b
-      cursor.view = new DataView(b.buffer, b.byteOffset, b.length)
-    }
     cursor.at = fields.at
     cursor.textAt = fields.at
     cursor.text = end - fields.at <= maxTextBytes ? latin1(b, fields.at, end) : ''
