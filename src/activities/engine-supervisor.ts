@@ -3,7 +3,8 @@
  *
  * A next phase's activity, or a new attempt that lands on this worker, adopts the running engine instead of starting another. An attempt that
  * Temporal gave up (it is away, or a partition) leaves its engine streaming: the data path outlives the control plane. Such an engine ends when
- * a newer epoch fences it, or drains once Temporal has been reachable for `detachedMs` and nobody has claimed it.
+ * a newer epoch fences it, or drains once Temporal has been reachable for `detachedMs` and nobody has claimed it. The same holds between two
+ * phases, where the next owner is only a moment away unless Temporal goes in that moment.
  * On a crash of this process its hosts end with it.
  */
 import type { Blocked } from '../core/pipeline-control.ts'
@@ -22,7 +23,7 @@ import {
 
 export interface EngineSupervisorOptions extends HostPoolOptions {
   readonly times?: Partial<SupervisionTimes>
-  /** Asked about once a second while detached engines exist; must answer within a second or two. */
+  /** Asked about once a second while engines without an owner exist; must answer within a second or two. */
   readonly isTemporalReachable: () => Promise<boolean>
 }
 
@@ -107,24 +108,15 @@ export const createEngineSupervisor = (options: EngineSupervisorOptions, log: Lo
 
   let isProbing = false
   const prober = setInterval(() => {
-    const detached = [...engines.values()].filter((engine) => engine.detached !== null)
-    if (detached.length === 0 || isProbing) return
+    const unowned = [...engines.values()].filter((engine) => engine.unowned !== null)
+    if (unowned.length === 0 || isProbing) return
     isProbing = true
     void options
       .isTemporalReachable()
       .catch(() => false)
       .then((isReachable) => {
         isProbing = false
-        const nowMs = performance.now()
-        for (const engine of detached) {
-          if (engine.detached === null) continue
-          if (!isReachable) engine.detached.reachableSinceMs = null
-          else engine.detached.reachableSinceMs ??= nowMs
-          const { reachableSinceMs } = engine.detached
-          if (reachableSinceMs !== null && nowMs - reachableSinceMs >= times.detachedMs) {
-            engine.drain('Temporal is there and has no work for it')
-          }
-        }
+        for (const engine of unowned) engine.sawTemporal(isReachable)
       })
   }, probeIntervalMs)
 

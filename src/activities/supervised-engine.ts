@@ -25,7 +25,7 @@ export interface SupervisionTimes {
   readonly stuckMs: number
   /** A drain that takes longer is ended by closing the engine's connections. */
   readonly drainMs: number
-  /** How long an engine runs on between two phases, or two attempts, without an owner. */
+  /** How long an engine runs on between two phases, or two attempts, without an owner; as `detachedMs` once Temporal is away meanwhile. */
   readonly handoverMs: number
   /** How long Temporal must have been reachable before a detached engine, which nobody has claimed, drains. */
   readonly detachedMs: number
@@ -49,8 +49,11 @@ export class SupervisedEngine {
   owner: symbol | null = null
   /** Restarts by this worker, whatever the reason. */
   restarts = 0
-  /** Set while Temporal has given the owner up and the engine runs on: performance.now() since when Temporal was seen reachable, or null. */
-  detached: { reachableSinceMs: number | null } | null = null
+  /**
+   * Set while the engine runs on without an owner: performance.now() since when Temporal is reachable (null: not seen so yet), and for how
+   * long it must be so before the engine drains.
+   */
+  unowned: { reachableSinceMs: number | null; patienceMs: number } | null = null
 
   readonly #currentHost: () => HostProcess | null
   readonly #times: SupervisionTimes
@@ -69,7 +72,6 @@ export class SupervisedEngine {
   #starts = 0
   #recentRestartsMs: number[] = []
   #timers = new Set<NodeJS.Timeout>()
-  #release: NodeJS.Timeout | undefined
 
   constructor(
     request: EngineRequest,
@@ -117,8 +119,7 @@ export class SupervisedEngine {
   /** A (new) attempt vouches for the engine from now on; whoever did before has no say any more. */
   adopt(owner: symbol, scheduledTimeMs: number): void {
     this.owner = owner
-    this.detached = null
-    clearTimeout(this.#release)
+    this.unowned = null
     if (scheduledTimeMs > this.#base.scheduledTimeMs) {
       this.#base = { scheduledTimeMs, atMs: performance.now() }
     }
@@ -127,16 +128,29 @@ export class SupervisedEngine {
 
   /**
    * The owner leaves the engine running. `handover`: its successor is expected at once; `detached`: Temporal is away or has given the
-   * attempt up, and the data path outlives it. The supervisor ends detached engines, see engine-supervisor.ts.
+   * attempt up, and the data path outlives it. The supervisor ends engines that nobody claims, see engine-supervisor.ts.
    */
   release(owner: symbol, how: 'handover' | 'detached'): void {
     if (this.owner !== owner || this.#outcome !== null) return
     this.owner = null
-    if (how === 'detached') {
-      this.detached = { reachableSinceMs: null }
+    const { handoverMs, detachedMs } = this.#times
+    this.unowned =
+      how === 'handover'
+        ? { reachableSinceMs: performance.now(), patienceMs: handoverMs }
+        : { reachableSinceMs: null, patienceMs: detachedMs }
+  }
+
+  /** Drains an engine that nobody has claimed although Temporal could have given it an owner for long enough. */
+  sawTemporal(isReachable: boolean): void {
+    if (this.unowned === null) return
+    if (!isReachable) {
+      // Whoever was to take over could not be told.
+      this.unowned = { reachableSinceMs: null, patienceMs: this.#times.detachedMs }
       return
     }
-    this.#release = setTimeout(() => this.drain('nobody took it over'), this.#times.handoverMs)
+    this.unowned.reachableSinceMs ??= performance.now()
+    if (performance.now() - this.unowned.reachableSinceMs < this.unowned.patienceMs) return
+    this.drain('Temporal is there and has no work for it')
   }
 
   // ------------------------------------------------------------------------------------------------------- lifetime
@@ -159,7 +173,7 @@ export class SupervisedEngine {
   drain(why: string): void {
     if (this.#isDraining || this.#outcome !== null) return
     this.#isDraining = true
-    clearTimeout(this.#release)
+    this.unowned = null
     this.#log.info(`engine draining: ${why}`)
     if (this.#instance === null) {
       this.#end(this.#drained())
@@ -259,8 +273,7 @@ export class SupervisedEngine {
     this.#outcome = outcome
     this.#instance = null
     this.owner = null
-    this.detached = null
-    clearTimeout(this.#release)
+    this.unowned = null
     for (const timer of this.#timers) clearTimeout(timer)
     this.#timers.clear()
     this.#log.info({ outcome: outcome.kind }, 'engine ended')

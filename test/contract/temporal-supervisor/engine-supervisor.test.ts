@@ -217,6 +217,23 @@ describe('an engine that Temporal lost sight of', () => {
     expectExact(bench.writes('orders'))
   })
 
+  it('streams on when Temporal goes away between two phases, and waits for its owner once it is back', async () => {
+    bench = await startBench({ times: { handoverMs: 300, detachedMs: 3_000 } })
+    bench.isTemporalReachable = false
+    const lease = await bench.acquire('orders')
+    await streams(lease)
+    lease.release('handover')
+    await new Promise((resolve) => setTimeout(resolve, 2_500))
+    expect(lease.status()?.phase).toBe('streaming')
+    bench.isTemporalReachable = true
+    await new Promise((resolve) => setTimeout(resolve, 1_500))
+    const next = await bench.acquire('orders', { scheduledTimeMs: Date.now() + 5 })
+    expect(next.status()?.phase).toBe('streaming')
+    expect(new Set(bench.writes('orders').map((write) => write.epoch)).size).toBe(1)
+    next.release('handover')
+    await eventually('it drains', () => next.outcome()?.kind === 'drained')
+  })
+
   it('is adopted by the attempt that comes when Temporal is back', async () => {
     bench = await startBench({ times: { detachedMs: 1_000 } })
     const lease = await bench.acquire('orders')
