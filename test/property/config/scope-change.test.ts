@@ -70,9 +70,9 @@ it('lets no table change its mapping, and none come back', () => {
         if (left >= 0) expect(course.slice(left).every((mapping) => mapping === null)).toBe(true)
       }
     }),
-    { numRuns: 20_000 },
+    { numRuns: 3_000 },
   )
-  expect(accepted).toBeGreaterThan(1000)
+  expect(accepted).toBeGreaterThan(100)
 })
 
 it('patternsMeet finds every common name', () => {
@@ -81,7 +81,7 @@ it('patternsMeet finds every common name', () => {
       if (names.some((name) => patternCovers(a, name) && patternCovers(b, name)))
         expect(patternsMeet(a, b)).toBe(true)
     }),
-    { numRuns: 5_000 },
+    { numRuns: 2_000 },
   )
   expect(patternsMeet('a*.x', 'b*.x')).toBe(false)
   expect(patternsMeet('*.a', '*.b')).toBe(false)
