@@ -9,7 +9,7 @@ import type { Database, SqlRow } from './database.ts'
 
 export interface AuditEntry {
   readonly actor: string
-  /** `apply`, `delete`, `pause`, ...; `state` for what the workflow decided. */
+  /** `apply`, `delete`, `pause`, ...; `state` for what the workflow decided, with `detail` { state, detail }. */
   readonly action: string
   readonly kind: 'Endpoint' | 'Pipeline'
   readonly name: string

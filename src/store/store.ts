@@ -13,21 +13,11 @@ export interface Store {
   readonly endpoints: EndpointStore
   readonly pipelines: PipelineStore
   readonly audit: AuditLog
-  /** What a workflow decided, into the audit log; once for each `key`. */
-  recordState(entry: StateEntry): void
   /** Everything that `body` does is done whole, or not at all when it throws. */
   write<T>(body: () => T): T
   /** Throws when the file cannot be read. */
   ping(): void
   close(): void
-}
-
-export interface StateEntry {
-  readonly pipeline: string
-  readonly state: string
-  readonly detail: string
-  readonly actor: string
-  readonly key: string
 }
 
 /**
@@ -37,15 +27,10 @@ export interface StateEntry {
 export function openStore(path: string, now: () => Date = () => new Date()): Store {
   const database = openDatabase(path)
   const pipelines = createPipelineStore(database, now)
-  const audit = createAuditLog(database, now)
   return {
     pipelines,
     endpoints: createEndpointStore(database, pipelines, now),
-    audit,
-    recordState: ({ pipeline, state, detail, actor, key }) => {
-      const what = { action: 'state', kind: 'Pipeline', name: pipeline, outcome: 'done' } as const
-      audit.append({ ...what, actor, key, detail: { state, detail } })
-    },
+    audit: createAuditLog(database, now),
     write: (body) => database.write(body),
     ping: () => {
       database.get('SELECT count(*) FROM pipelines')

@@ -117,7 +117,15 @@ describe('pipelines', () => {
     store.close()
     store = openStore(path, () => new Date(Date.UTC(2026, 0, 1, 0, 0, seconds++)))
     const state = (name: string, key: string) =>
-      store.recordState({ pipeline: 'shop', state: name, detail: '', actor: 'syncline', key })
+      store.audit.append({
+        actor: 'syncline',
+        action: 'state',
+        kind: 'Pipeline',
+        name: 'shop',
+        outcome: 'done',
+        detail: { state: name, detail: '' },
+        key,
+      })
     withEndpoints()
     store.pipelines.apply(pipeline('shop'), 'ann')
     state('checking', '1')
