@@ -17,7 +17,7 @@ export type Screen = {
   live(text: string): void
 }
 
-const quietMs = 3_000
+const quietMs = 10_000
 const nameWidth = 18
 
 export function createScreen(out: NodeJS.WriteStream = process.stdout): Screen {
