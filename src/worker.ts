@@ -17,6 +17,7 @@ import {
   type EngineSupervisor,
   type EngineSupervisorOptions,
 } from './activities/engine-supervisor.ts'
+import { hostFlags } from './activities/host-memory.ts'
 import { createStreamActivities } from './activities/stream.ts'
 import { taskQueues } from './core/pipeline-control.ts'
 import { openStore, type Store } from './store/store.ts'
@@ -40,6 +41,8 @@ export interface RunWorkerOptions {
   readonly signal: AbortSignal
   /** Pipelines that this worker runs at most. Default 100. */
   readonly maxPipelines?: number
+  /** Limit of the heap of the process that runs the engines, in MiB. Default: as Node decides by the machine's memory. */
+  readonly engineHeapMiB?: number
   readonly log?: Log
   /** For tests: another module that exports `createRuntime`, and shorter times. */
   readonly runtimeModule?: string
@@ -85,6 +88,7 @@ const startSupervisor = (options: RunWorkerOptions, link: TemporalLink, log: Log
         runtimeModule: options.runtimeModule ?? engineRuntime,
         runtime: { storePath: options.storePath },
       },
+      execArgv: hostFlags(options.engineHeapMiB ?? null),
       isTemporalReachable: () => link.isReachable(),
       ...options.supervision,
     },

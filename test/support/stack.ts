@@ -34,7 +34,13 @@ export interface StatusAnswer {
     readonly code: string
     readonly message: string
     readonly remedy: string
-    readonly findings: readonly { readonly code: string; readonly message: string; readonly remedy: string }[]
+    readonly at: string | null
+    readonly findings: readonly {
+      readonly code: string
+      readonly severity: 'error' | 'warning'
+      readonly message: string
+      readonly remedy: string
+    }[]
   } | null
   readonly engine: { readonly hostPid: number | null; readonly lagMs: number; readonly phase: string } | null
 }

@@ -1,5 +1,6 @@
 /** `server` and `worker`: the processes of an installation, each until Ctrl-C or SIGTERM. */
 import { type Command, InvalidArgumentError, Option } from 'commander'
+import { sizeBytes } from '../../config/quantity.ts'
 import type { WorkerRole } from '../../worker.ts'
 import { type CommandContext, optionsOf } from '../context.ts'
 
@@ -47,8 +48,13 @@ export function addWorker(program: Command, context: CommandContext): void {
         .env('SYNCLINE_ROLE')
         .default('all'),
     )
+    .addOption(
+      new Option('--engine-heap <size>', 'limit of the heap of the process that runs the engines, like 2GiB')
+        .env('SYNCLINE_ENGINE_HEAP')
+        .argParser(parseSize),
+    )
     .action(async (_: unknown, command: Command) => {
-      const options = optionsOf<{ role: WorkerRole }>(command)
+      const options = optionsOf<{ role: WorkerRole; engineHeap?: number }>(command)
       const { runWorker } = await import('../../worker.ts')
       await runWorker({
         role: options.role,
@@ -57,9 +63,26 @@ export function addWorker(program: Command, context: CommandContext): void {
         storePath: options.store,
         dataDir: options.dataDir,
         ...(options.prefix === undefined ? {} : { taskQueuePrefix: options.prefix }),
+        ...(options.engineHeap === undefined
+          ? {}
+          : { engineHeapMiB: Math.floor(options.engineHeap / 1024 ** 2) }),
         signal: context.signal,
       })
     })
+}
+
+const leastHeapBytes = 128 * 1024 ** 2
+
+/** A size option, in bytes. */
+function parseSize(text: string): number {
+  let bytes = 0
+  try {
+    bytes = sizeBytes(text)
+  } catch {
+    throw new InvalidArgumentError('Expected a size with a unit, like 512MiB or 2GiB.')
+  }
+  if (bytes < leastHeapBytes) throw new InvalidArgumentError('An engine needs 128MiB at least.')
+  return bytes
 }
 
 export function parseListen(text: string): { host: string; port: number } {
