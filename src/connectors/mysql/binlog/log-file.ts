@@ -27,7 +27,10 @@ const expectedPostHeaders: readonly (readonly [type: number, bytes: number])[] =
 export class LogFile {
   /** Numeric suffix of the file's name; 0 before the first rotation. */
   file = 0
+  /** End of what was read. */
   offset = 0
+  /** End of what stands before the event in hand. */
+  eventStart = 0
   #hasChecksums = false
   /** Nothing but a rotation may come before the first format description. */
   #isDescribed = false
@@ -45,9 +48,16 @@ export class LogFile {
     return bodyEnd
   }
 
-  /** Takes the event's place in the file from its header. */
-  advance(b: Bytes, start: number): void {
-    if ((u16(b, start + header.flags) & eventFlag.artificial) === 0) {
+  /** Takes the event's place in the log; its body ends at `bodyEnd`. */
+  take(b: Bytes, start: number, bodyEnd: number, type: number): void {
+    this.eventStart = this.offset
+    if (type === eventType.rotate) this.#rotate(b, start, bodyEnd)
+    else if (type === eventType.heartbeatV2) this.#heartbeatV2(b, start, bodyEnd)
+    else if (type === eventType.heartbeat) {
+      // Its header tells how far the server has read; with 32 bits, so behind us means that it says nothing, not that 4 GiB have passed.
+      const position = this.offset - (this.offset % wrap) + u32(b, start + header.nextPosition)
+      this.offset = Math.max(this.offset, position)
+    } else if ((u16(b, start + header.flags) & eventFlag.artificial) === 0) {
       this.#advanceTo(u32(b, start + header.nextPosition))
     }
   }
@@ -58,18 +68,13 @@ export class LogFile {
     this.offset = position < this.offset ? position + wrap : position
   }
 
-  rotate(b: Bytes, start: number, end: number): void {
+  #rotate(b: Bytes, start: number, end: number): void {
     const fields = new FieldReader(b, start + header.bytes, end)
     this.offset = u64(b, fields.take(8))
     this.#name(fields.utf8(fields.left))
   }
 
-  /** The server has sent everything before this place, and nothing more is there. */
-  heartbeat(b: Bytes, start: number): void {
-    this.#advanceTo(u32(b, start + header.nextPosition))
-  }
-
-  heartbeatV2(b: Bytes, start: number, end: number): void {
+  #heartbeatV2(b: Bytes, start: number, end: number): void {
     const fields = new FieldReader(b, start + header.bytes, end)
     for (;;) {
       const type = fields.lenenc()
