@@ -54,5 +54,5 @@ export const composePorts = {
   target: 3317,
   temporal: 7233,
   temporalUi: 8233,
-  api: 8080,
+  api: 7400,
 } as const

@@ -17,6 +17,7 @@ type Service = {
   command: string[]
   ports?: string[]
   environment?: Record<string, string>
+  volumes?: string[]
   depends_on?: Record<string, unknown>
 }
 
@@ -54,16 +55,29 @@ test('Temporal is the same version with the same search attributes', () => {
   )
 })
 
+/** The variables that the command line reads, from its own source. */
+const knownVariables = [
+  ...(await readFile(new URL('src/cli/program.ts', root), 'utf8')).matchAll(/'(SYNCLINE_\w+)'/g),
+].map((match) => match[1])
+
 test('Syncline itself runs as server, control worker and stream worker of one image, against that Temporal', () => {
-  expect(service('server').command[0]).toBe('server')
+  expect(service('server').command).toEqual([
+    'server',
+    '--listen',
+    `0.0.0.0:${composePorts.api}`,
+    '--allow-remote',
+  ])
   expect(service('server').ports).toEqual([`127.0.0.1:${composePorts.api}:${composePorts.api}`])
   expect(service('control-worker').command).toEqual(['worker', '--role', 'control'])
   expect(service('stream-worker').command).toEqual(['worker', '--role', 'stream'])
   for (const name of ['server', 'control-worker', 'stream-worker']) {
-    const { image, environment, depends_on: needs } = service(name)
+    const { image, environment, volumes, depends_on: needs } = service(name)
     expect(image).toBe('syncline:local')
-    expect(environment?.['SYNCLINE_TEMPORAL_ADDRESS']).toBe(`temporal:${composePorts.temporal}`)
-    expect(environment?.['SYNCLINE_TEMPORAL_NAMESPACE']).toBe(temporalNamespace)
+    expect(environment?.['SYNCLINE_TEMPORAL']).toBe(`temporal:${composePorts.temporal}`)
+    expect(environment?.['SYNCLINE_NAMESPACE']).toBe(temporalNamespace)
+    for (const variable of Object.keys(environment ?? {}).filter((key) => key.startsWith('SYNCLINE_')))
+      expect(knownVariables).toContain(variable)
+    expect(volumes).toEqual(['syncline-data:/var/lib/syncline'])
     expect(Object.keys(needs ?? {}).sort()).toEqual(['source', 'target', 'temporal'])
   }
 })
