@@ -245,6 +245,20 @@ describe('XA', () => {
     expect(ids(events)).toEqual([1, 3])
   })
 
+  it('is the same when it is compressed, or has a tag', async () => {
+    const events = await logOf(server, connection, () =>
+      connection.query(
+        `SET binlog_transaction_compression = ON;
+         XA START 'c1'; INSERT INTO t VALUES (1, REPEAT('a', 200)); XA END 'c1'; XA COMMIT 'c1' ONE PHASE;
+         SET gtid_next = 'AUTOMATIC:xatag';
+         XA START 'c2'; INSERT INTO t VALUES (2, REPEAT('a', 200)); XA END 'c2'; XA PREPARE 'c2'; XA COMMIT 'c2';
+         SET binlog_transaction_compression = OFF, gtid_next = 'AUTOMATIC'`,
+      ),
+    )
+    expect(ids(events)).toEqual([1, 2])
+    expect(slicesOf(events, database).at(-1)?.id).toMatch(/^[^,]+:xatag:1,[^,]+:xatag:2$/)
+  })
+
   it('of many rows comes in slices and goes on from an ordinal', async () => {
     await connection.query(
       "XA START 'many'; INSERT INTO t SELECT n, 'v' FROM seq WHERE n <= 30000; XA END 'many'; XA PREPARE 'many'; XA COMMIT 'many'",
