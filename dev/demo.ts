@@ -80,7 +80,7 @@ async function demo(run: DemoRun): Promise<boolean> {
   const writers = await openShop(run, servers, run.writesPerSecond)
   screen.done(
     'The shop is open',
-    `${run.writesPerSecond} operations a second: orders, swaps of unique values, chains of keys, upserts, rollbacks`,
+    `${run.writesPerSecond} operations a second: orders, swapped values, moved keys, upserts, rollbacks`,
   )
   const syncline = await startSyncline(run, servers)
   const watch = await startWatch({

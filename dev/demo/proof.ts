@@ -35,12 +35,13 @@ export async function proveEqual(
   const { equal, rows, tables, differences } = await compareDatabases(source, target, {
     databases: [shopDatabase],
   })
-  const words = `${rows.toLocaleString('en-US')} rows in ${tables} tables, every byte of every column, at ${position}`
+  const words = `${rows.toLocaleString('en-US')} rows in ${tables} tables, every byte of every column`
   if (equal) run.screen.done('Both are equal', words, performance.now() - comparedAtMs)
   else {
     run.screen.failed('They differ', words)
     for (const difference of differences) run.screen.say(`       ${inWords(difference)}`)
   }
+  run.screen.more(`at ${position}`)
   return equal
 }
 

@@ -10,6 +10,8 @@ export type Screen = {
   say(text: string): void
   /** Something is done: what, in a few words, and how long it took. */
   done(what: string, words: string, tookMs?: number): void
+  /** More words to the line above. */
+  more(words: string): void
   /** Something is broken on purpose. */
   hit(what: string, words: string): void
   failed(what: string, words: string): void
@@ -52,6 +54,7 @@ export function createScreen(out: NodeJS.WriteStream = process.stdout): Screen {
         words,
         tookMs === undefined ? '' : paint('dim', `  (${secondsText(tookMs)})`),
       ),
+    more: (words) => line(`${' '.repeat(nameWidth + 5)}${words}`),
     hit: (what, words) => row(paint('yellow', '!!'), what, words),
     failed: (what, words) => row(paint('red', 'XX'), what, words),
     live(text) {

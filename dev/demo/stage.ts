@@ -52,8 +52,13 @@ export async function startServers(run: DemoRun): Promise<Servers> {
   screen.live('')
   screen.done(
     'Servers',
-    `MySQL ${source.version}: source on port ${source.port} (${made ? 'filled now' : 'filled by an earlier start'}), target on ${target.port}; Temporal on ${temporal.address}`,
+    `MySQL ${source.version} on ports ${source.port} (source) and ${target.port} (target), Temporal on ${temporal.address}`,
     performance.now() - startedAtMs,
+  )
+  run.screen.more(
+    made
+      ? 'the source was filled now; the next start copies it'
+      : 'the source is a copy of the one that an earlier start filled',
   )
   return { source, target, temporal }
 }
@@ -109,11 +114,8 @@ export async function startSyncline(run: DemoRun, { source, target, temporal }: 
 
   const appliedAtMs = performance.now()
   const said = await syncline(['apply', '-f', await pipelineFile(run, home.path, source, target)], env)
-  run.screen.done(
-    'syncline apply',
-    `-f ${pipelinePath}: ${said.trim().replaceAll('\n', '; ')}`,
-    performance.now() - appliedAtMs,
-  )
+  run.screen.done('syncline apply', `-f ${pipelinePath}`, performance.now() - appliedAtMs)
+  for (const line of said.trim().split('\n')) run.screen.more(line)
   return { api, streamWorker }
 }
 

@@ -61,7 +61,7 @@ async function strikeWorker(run: DemoRun, watch: Watch, worker: Service, when: s
   })
   run.screen.done(
     'It goes on',
-    `after ${secondsText(took.newDataMs)}: its heartbeats were missed, and a new worker took over after ${secondsText(took.takeoverMs)}`,
+    `after ${secondsText(took.newDataMs)}; its heartbeats were missed, and the next worker took over after ${secondsText(took.takeoverMs)}`,
   )
 }
 

@@ -119,9 +119,14 @@ function blockedError(blocked: NonNullable<PipelineStatusAnswer['blocked']>): Er
 
 const barWidth = 20
 
+/** Engines are heard of every second; what is older than this is the past. */
+const staleMs = 2_500
+
 /** Phase, rows, rows/s, ETA, lag. */
-export function liveText({ state, engine, retrying }: PipelineStatusAnswer): string {
+export function liveText({ state, engine, engineSeenAt, retrying }: PipelineStatusAnswer): string {
   if (engine === null) return `${state}${retrying === null ? '' : `: ${retrying.message}`}`
+  const silentMs = engineSeenAt === null ? 0 : Date.now() - Date.parse(engineSeenAt)
+  if (silentMs > staleMs) return `${state}   no sign of life from the worker for ${durationText(silentMs)}`
   if (engine.phase === 'starting') return `${state}   the engine starts`
   if (engine.retrying !== null) return `${state}   tries again: ${engine.retrying.message}`
   const { load, rowsPerSecond, lagMs, rowsApplied } = engine

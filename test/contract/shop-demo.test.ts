@@ -87,7 +87,7 @@ test('one changed value at the target is found: status 1, and the logs stay', {
   timeout: withinMs,
 }, async () => {
   demo = startDemo()
-  const [, port] = await demo.says(/target on (\d+)/)
+  const [, port] = await demo.says(/(\d+) \(target\)/)
   await demo.says(/ok Loaded/)
   const target = await createConnection({ host: '127.0.0.1', port: Number(port), user: 'root' })
   await target.query("UPDATE shop.category SET title = CONCAT(title, ' ') WHERE code = 'Cat-5'")
@@ -114,7 +114,7 @@ test('one changed value at the target is found: status 1, and the logs stay', {
 
 test('Ctrl-C in the middle ends everything that was started', { timeout: withinMs }, async () => {
   demo = startDemo()
-  const [, source, target] = await demo.says(/source on port (\d+) .*target on (\d+)/)
+  const [, source, target] = await demo.says(/ports (\d+) \(source\) and (\d+) \(target\)/)
   const [, api] = await demo.says(/API on http:\/\/127\.0\.0\.1:(\d+)/)
   await demo.says(/of the load/)
   const ports = [source, target, api].map(Number)
