@@ -48,6 +48,7 @@ export function createEngine(
 ): Engine {
   const board = createStatusBoard()
   const drain = new AbortController()
+  const fitted = new Set<string>()
   let sessions = 0n
   let lastPosition: EngineStatus['position'] = null
 
@@ -62,6 +63,7 @@ export function createEngine(
         options,
         epoch: sessionEpoch,
         acknowledged,
+        fitted,
         board,
         drain: drain.signal,
         recheck: deps.recheck,

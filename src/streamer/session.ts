@@ -27,6 +27,8 @@ export interface SessionContext {
   readonly options: EngineOptions
   readonly epoch: bigint
   readonly acknowledged: readonly string[]
+  /** Definition changes that the target was seen to fit in this engine's life. */
+  readonly fitted: Set<string>
   readonly board: StatusBoard
   /** Aborted when the engine is to drain. */
   readonly drain: AbortSignal
@@ -183,7 +185,8 @@ async function changeSchema(
     (effect.kind === 'schema-dropped' && schemaInScope(rules, effect.schema)) ||
     ((effect.kind === 'rows' || effect.kind === 'definition') &&
       effect.tables.some((id) => ruleFor(rules, id) !== null))
-  if (!concerned) {
+  // CREATE TABLE ... SELECT is one transaction with its rows: its position moves with the last row, so a new session meets it again.
+  if (!concerned || context.fitted.has(event.id)) {
     batcher.pass(event)
     return false
   }
@@ -215,6 +218,7 @@ async function changeSchema(
       },
     )
   }
+  context.fitted.add(event.id)
   batcher.pass(event)
   await pump.flush()
   return true

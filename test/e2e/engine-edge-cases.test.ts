@@ -166,6 +166,18 @@ describe('shapes', () => {
     await expectEqual('later')
   })
 
+  it('a table created from a query streams on with its rows', async () => {
+    await createTables('CREATE TABLE t (id INT PRIMARY KEY, v INT)')
+    await rig.source.query('INSERT INTO t VALUES (1, 1), (2, 2), (3, 3)')
+    const run = rig.start()
+    await rig.settled(run)
+    await rig.target.query('CREATE TABLE copied (id INT PRIMARY KEY, v INT)')
+    await rig.source.query('CREATE TABLE copied (id INT PRIMARY KEY) SELECT id, v FROM t')
+    await rig.source.query('UPDATE copied SET v = v + 10')
+    await rig.settled(run)
+    await expectEqual('t', 'copied')
+  })
+
   it('rows near 16 MiB and beyond', async () => {
     await createTables('CREATE TABLE t (id INT PRIMARY KEY, body LONGBLOB)')
     const sizes = [16 * 1024 * 1024 - 100, 16 * 1024 * 1024 + 5, 20_000_000]
