@@ -21,7 +21,10 @@ export const createRuntime: CreateRuntime = async ({ storePath }) => {
 
   return {
     async check({ pipeline, specGeneration }) {
-      const scope = await scopeOf(read(pipeline, specGeneration), openSource)
+      const found = await scopeOf(read(pipeline, specGeneration), openSource)
+      // Later, a table that is gone is none of a typing mistake.
+      const isFirst = store.pipelines.writtenGenerations(pipeline).length === 0
+      const scope = isFirst ? found : { ...found, unmatched: [] }
       const findings = await preCheck(scope)
       if (findings.some((finding) => finding.severity === 'error')) return blockedBy(findings, pipeline)
       await prepare(scope)
@@ -59,7 +62,11 @@ export const createRuntime: CreateRuntime = async ({ storePath }) => {
 }
 
 /** Rows at the target are the pipeline's own by now. */
-const forRunning = (scope: PipelineScope): PipelineScope => ({ ...scope, onExistingRows: 'keep' })
+const forRunning = (scope: PipelineScope): PipelineScope => ({
+  ...scope,
+  onExistingRows: 'keep',
+  unmatched: [],
+})
 
 const shown = ({ code, severity, message, remedy }: Finding): Blocked['findings'][number] => ({
   code,

@@ -8,7 +8,15 @@ import { connectionOf } from '../config/endpoint.ts'
 import type { EndpointConfig, MappedTable, PipelineScope, Source } from '../connectors/contract.ts'
 import type { TableShape } from '../core/schema.ts'
 import type { PipelineGeneration } from '../store/pipelines.ts'
-import { mapColumn, mapTables, ruleFor, schemaInScope } from '../streamer/mapping.ts'
+import {
+  mapColumn,
+  mapTables,
+  matchesSchema,
+  matchesTable,
+  ruleFor,
+  schemaInScope,
+  takesMany,
+} from '../streamer/mapping.ts'
 import type { EngineOptions, TableRule } from '../streamer/options.ts'
 import { toEngineOptions } from './engine-options.ts'
 
@@ -53,7 +61,8 @@ export const scopeOf = async (
   const reader = await openSource(source)
   try {
     const schemas = (await reader.schemas()).filter((schema) => schemaInScope(rules, schema))
-    const shapes = (await reader.tables(schemas)).filter((shape) => ruleFor(rules, shape.id) !== null)
+    const visible = await reader.tables(schemas)
+    const shapes = visible.filter((shape) => ruleFor(rules, shape.id) !== null)
     const byId = new Map(shapes.map((shape) => [shape.id, shape]))
     const mappings = mapTables(rules, [...byId.keys()]).map(
       (mapping): MappedTable => ({
@@ -62,7 +71,24 @@ export const scopeOf = async (
         columns: columnsOf(mapping.rule, byId.get(mapping.source)),
       }),
     )
-    return { pipeline, source, target, mappings, loads: load.enabled, onMissingTable, onExistingRows }
+    const many = rules.filter((rule) => takesMany(rule.match))
+    return {
+      pipeline,
+      source,
+      target,
+      mappings,
+      patternSchemas: schemas.filter((schema) => many.some((rule) => matchesSchema(rule.match, schema))),
+      unmatched: rules
+        .filter((rule) => !visible.some((shape) => matchesTable(rule.match, shape.id)))
+        // An empty schema is fine: its tables may come later.
+        .filter(
+          (rule) => !many.includes(rule) || !schemas.some((schema) => matchesSchema(rule.match, schema)),
+        )
+        .map((rule) => rule.match),
+      loads: load.enabled,
+      onMissingTable,
+      onExistingRows,
+    }
   } finally {
     await reader.close()
   }

@@ -42,6 +42,8 @@ export const defaultTimes: SupervisionTimes = {
 const crashWindowMs = 60_000
 const quickRestarts = 3
 const maxRestartDelayMs = 5_000
+/** An engine counts its epoch up with each session; between two reports (250 ms) it has a few at most (first back-off: 50 ms). */
+const unreportedSessions = 16n
 
 export class SupervisedEngine {
   readonly request: EngineRequest
@@ -60,8 +62,9 @@ export class SupervisedEngine {
   readonly #log: Log
   readonly #resolveEnded: (outcome: EngineOutcome) => void
   readonly #listeners = new Set<() => void>()
-  #base: { scheduledTimeMs: number; atMs: number }
-  /** `#base.scheduledTimeMs` when the running instance was started. */
+  /** Of the attempt that owns the engine, or owned it last. */
+  #scheduledTimeMs: number
+  /** The same, when the running instance was started. */
   #startedForMs = 0
   #lastEpoch = 0n
   #instance: { id: string; host: HostProcess } | null = null
@@ -86,7 +89,7 @@ export class SupervisedEngine {
     this.#currentHost = currentHost
     this.#times = times
     this.#log = log.child({ pipeline: request.pipeline })
-    this.#base = { scheduledTimeMs: request.scheduledTimeMs, atMs: performance.now() }
+    this.#scheduledTimeMs = request.scheduledTimeMs
   }
 
   get outcome(): EngineOutcome | null {
@@ -120,9 +123,7 @@ export class SupervisedEngine {
   adopt(owner: symbol, scheduledTimeMs: number): void {
     this.owner = owner
     this.unowned = null
-    if (scheduledTimeMs > this.#base.scheduledTimeMs) {
-      this.#base = { scheduledTimeMs, atMs: performance.now() }
-    }
+    if (scheduledTimeMs > this.#scheduledTimeMs) this.#scheduledTimeMs = scheduledTimeMs
     this.#changed()
   }
 
@@ -164,7 +165,7 @@ export class SupervisedEngine {
     const id = `${pipeline}#${++this.#starts}`
     this.#instance = { id, host }
     this.#silentMs = 0
-    this.#startedForMs = this.#base.scheduledTimeMs
+    this.#startedForMs = this.#scheduledTimeMs
     this.#log.info({ epoch, restarts: this.restarts, hostPid: host.pid }, 'engine starting')
     host.send({ type: 'start', id, start: { pipeline, specGeneration, epoch, acknowledged } })
   }
@@ -222,7 +223,7 @@ export class SupervisedEngine {
   hostSaidEnded(id: string, outcome: EngineOutcome): void {
     if (this.#instance?.id !== id) return
     // Fenced by an owner between two attempts (another worker had it meanwhile): the attempt that adopted it is newer still.
-    if (outcome.kind === 'fenced' && !this.#isDraining && this.#base.scheduledTimeMs > this.#startedForMs) {
+    if (outcome.kind === 'fenced' && !this.#isDraining && this.#scheduledTimeMs > this.#startedForMs) {
       this.#instance = null
       this.#restart('a former attempt was fenced')
       return
@@ -253,14 +254,13 @@ export class SupervisedEngine {
   }
 
   /**
-   * Temporal's time now, as far as this process can tell: the schedule's time plus what has passed here since. So it is greater than what
-   * any former start of this attempt used, and smaller than the schedule's time of any later attempt, whatever the local clock says.
+   * A step beyond what any engine of this worker has used for this attempt, and far below the schedule's time of any later attempt. The time
+   * that has passed here must not count: an attempt that was frozen would wake up as the newest of all (seen in a test).
    */
   #nextEpoch(): string {
-    const { scheduledTimeMs, atMs } = this.#base
-    const elapsedMs = Math.floor(performance.now() - atMs)
-    const epoch = epochOf(this.request.generation, scheduledTimeMs + elapsedMs, this.restarts)
-    this.#lastEpoch = epoch > this.#lastEpoch ? epoch : this.#lastEpoch + 1n
+    const first = epochOf(this.request.generation, this.#scheduledTimeMs, this.restarts)
+    const next = this.#lastEpoch + unreportedSessions
+    this.#lastEpoch = first > next ? first : next
     return this.#lastEpoch.toString()
   }
 

@@ -7,6 +7,7 @@ import { randomBytes } from 'node:crypto'
 import { mkdtemp } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import { fileURLToPath } from 'node:url'
 import { Client, Connection, defaultPayloadConverter } from '@temporalio/client'
 import type { RunHeartbeat } from '../../../src/activities/heartbeat.ts'
@@ -41,6 +42,10 @@ export interface Fleet {
   startWorker(role: 'control' | 'stream'): Promise<WorkerProcess>
   /** Starts the workflow of a pipeline of this name and waits until its engine's last phase runs. */
   startPipeline(name?: string): Promise<FleetPipeline>
+  /**
+   * Stops a host, but not in the middle of a transaction: other than a MySQL server, SQLite would wait for it for ever.
+   */
+  freezeHost(pid: number): Promise<void>
   close(): Promise<void>
 }
 
@@ -148,6 +153,21 @@ export const startFleet = async (temporal: { address: string; namespace: string 
     client,
     startWorker,
     startPipeline,
+    async freezeHost(pid) {
+      const probe = new DatabaseSync(path, { timeout: 0 })
+      for (let attempt = 0; attempt < 200; attempt++) {
+        process.kill(pid, 'SIGSTOP')
+        try {
+          probe.exec('BEGIN IMMEDIATE; ROLLBACK')
+          probe.close()
+          return
+        } catch {
+          process.kill(pid, 'SIGCONT')
+          await new Promise((resolve) => setTimeout(resolve, 7))
+        }
+      }
+      throw new Error(`host ${pid} was in a transaction each time`)
+    },
     async close() {
       for (const child of processes) {
         child.kill('SIGCONT')
