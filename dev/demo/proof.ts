@@ -41,7 +41,7 @@ export async function proveEqual(
     run.screen.failed('They differ', words)
     for (const difference of differences) run.screen.say(`       ${inWords(difference)}`)
   }
-  run.screen.more(`at ${position}`)
+  run.screen.more(`position ${position}`)
   return equal
 }
 
