@@ -202,6 +202,10 @@ export interface PipelineScope {
   readonly source: EndpointConfig
   readonly target: EndpointConfig
   readonly mappings: readonly MappedTable[]
+  /** Source schemas of which a pattern takes the tables that there are: an account that sees a part of them sees too little. */
+  readonly patternSchemas?: readonly string[]
+  /** Patterns that should take something and take nothing: a mistyped name, or an account that may not see it. */
+  readonly unmatched?: readonly string[]
   /** False: rows that are there before the start are not copied, so the target's rows are none of our business. */
   readonly loads: boolean
   readonly onMissingTable: 'refuse' | 'create'

@@ -20,7 +20,8 @@ const split = (pattern: string): [string, string] => {
   return dot < 0 ? ['*', pattern] : [pattern.slice(0, dot), pattern.slice(dot + 1)]
 }
 
-const matches = (pattern: string, id: TableId): boolean => {
+/** @param pattern `schema.table` with `*` */
+export const matchesTable = (pattern: string, id: TableId): boolean => {
   const [schema, table] = split(pattern)
   return patternToRegExp(schema).test(id.schema) && patternToRegExp(table).test(id.name)
 }
@@ -29,14 +30,22 @@ const matches = (pattern: string, id: TableId): boolean => {
 export function ruleFor(rules: readonly TableRule[], id: TableId): TableRule | null {
   if (reservedSchemas.has(id.schema)) return null
   for (const rule of rules) {
-    if (matches(rule.match, id)) return rule.exclude.some((pattern) => matches(pattern, id)) ? null : rule
+    if (matchesTable(rule.match, id))
+      return rule.exclude.some((pattern) => matchesTable(pattern, id)) ? null : rule
   }
   return null
 }
 
+/** Does the pattern take every table of its schemas that matches, and not just one by name? */
+export const takesMany = (pattern: string): boolean => split(pattern)[1].includes('*')
+
+/** Could the pattern take a table of this schema? */
+export const matchesSchema = (pattern: string, schema: string): boolean =>
+  !reservedSchemas.has(schema) && patternToRegExp(split(pattern)[0]).test(schema)
+
 /** Could any table of this schema take part? */
 export const schemaInScope = (rules: readonly TableRule[], schema: string): boolean =>
-  !reservedSchemas.has(schema) && rules.some((rule) => patternToRegExp(split(rule.match)[0]).test(schema))
+  rules.some((rule) => matchesSchema(rule.match, schema))
 
 const fill = (template: string, id: TableId): string =>
   template.replaceAll('{schema}', id.schema).replaceAll('{table}', id.name)

@@ -40,7 +40,7 @@ export async function checkMysqlSource(
     const server = await checkServer(connection)
     const privileges = await checkPrivileges(connection, account, scope)
     const tables = await checkTables(connection, scope)
-    return [...server, ...privileges, ...tables]
+    return [...server, ...privileges, ...unmatched(scope), ...tables]
   } finally {
     await connection.close()
   }
@@ -208,6 +208,18 @@ async function checkPrivileges(
   }
   const trials: Trial[] = [
     { sql: 'SHOW REPLICAS', denied: global('REPLICATION SLAVE', 'to read the log') },
+    // Tables that the account may not see would be missing here and yet be in the log. A table that does not exist is denied all the same
+    // unless the privilege is held on the whole schema (1142 instead of 1146).
+    ...(scope.patternSchemas ?? []).map((schema) => ({
+      sql: `SELECT 1 FROM ${qualifiedName({ schema, name: 'no_such_table_c4d1' })} LIMIT 0`,
+      denied: () =>
+        finding(
+          'SYNC-2103',
+          'error',
+          `${account} may not read every table of schema ${schema}, of which a pattern takes the tables`,
+          `GRANT SELECT ON \`${schema}\`.* TO ${account};`,
+        ),
+    })),
     ...scope.mappings.map(({ source }) => ({
       sql: `SELECT * FROM ${qualifiedName(source)} LIMIT 0`,
       denied: () =>
@@ -222,6 +234,17 @@ async function checkPrivileges(
   ]
   return [...findings, ...(await tryPrivileges(connection, trials))]
 }
+
+/** A pattern that takes nothing would be in step with nothing, and look well. */
+const unmatched = (scope: PipelineScope): Finding[] =>
+  (scope.unmatched ?? []).map((pattern) =>
+    finding(
+      'SYNC-2209',
+      'error',
+      `Nothing at the source matches ${pattern}, or the account may not see it`,
+      'Check spec.tables for a mistyped name, and that the account holds SELECT there, then resume.',
+    ),
+  )
 
 /** --binlog-do-db and --binlog-ignore-db keep changes out of the log altogether. */
 async function checkLogFilters(connection: Connection, scope: PipelineScope): Promise<Finding[]> {
