@@ -117,15 +117,24 @@ async function describeRow(
     })
     return named(refusal, destination, row, null)
   }
-  return named(error, destination, row, await metUniqueKey(connection, destination, row))
+  const met = await metRow(connection, destination, row)
+  if (met === null) return named(error, destination, row, null)
+  // The server's words are about the NULL by which the statement was made to fail (destination-sql.ts); they would only puzzle people.
+  const words = `The target's row ${met.key} already has the value that a row of the source brings`
+  const refusal = new SyncError(error.code, words, {
+    remedy: error.remedy,
+    details: error.details,
+    cause: error,
+  })
+  return named(refusal, destination, row, met.uniqueKey)
 }
 
-/** The unique key whose value belongs to another row at the target. */
-async function metUniqueKey(
+/** The row at the target that has the row's value of a unique key already, and that key. */
+async function metRow(
   connection: Connection,
   destination: Destination,
   row: Row,
-): Promise<string | null> {
+): Promise<{ readonly uniqueKey: string; readonly key: string } | null> {
   const equal = (ordinals: readonly number[]): string =>
     ordinals
       .map((i) => {
@@ -135,13 +144,22 @@ async function metUniqueKey(
         return `${identifier(target?.name ?? '')} = ${write(row[i] as Value)}`
       })
       .join(' AND ')
+  const keyColumns = destination.key.ordinals
+    .map((i) => identifier(destination.columns[i]?.name ?? ''))
+    .join(', ')
   for (const key of destination.uniqueKeys) {
     if (key.ordinals.length === 0) continue
     const { rows } = await connection.query(
-      `SELECT 1 FROM ${qualifiedName(destination.id)} WHERE ${equal(key.ordinals)} ` +
+      `SELECT ${keyColumns} FROM ${qualifiedName(destination.id)} WHERE ${equal(key.ordinals)} ` +
         `AND NOT (${equal(destination.key.ordinals)}) LIMIT 1`,
     )
-    if (rows.length > 0) return key.name
+    const met = rows[0]
+    if (met === undefined) continue
+    const values = destination.key.ordinals.map((ordinal, i): Value => {
+      const value = met[i] ?? null
+      return value !== null && destination.columns[ordinal]?.type.kind === 'int' ? BigInt(value) : value
+    })
+    return { uniqueKey: key.name, key: describeKey(destination, values) }
   }
   return null
 }
