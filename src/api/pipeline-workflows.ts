@@ -49,6 +49,8 @@ export interface WorkflowDescription {
   } | null
   /** Why the activity in hand is tried again, while it is. */
   readonly retrying: { readonly code: string; readonly message: string; readonly attempt: number } | null
+  /** For how long a stream worker could have taken the activity in hand and none did, in milliseconds; 0 where one has. */
+  readonly untakenMs: number
 }
 
 export type Command = keyof typeof updateNames
@@ -234,15 +236,13 @@ function descriptionOf(found: WorkflowExecutionDescription): WorkflowDescription
     status: found.status.name,
     announced: (announced as PipelineState | undefined) ?? null,
     retrying: retryingOf(pending.find(({ activityType }) => retriedActivities.has(activityType?.name ?? ''))),
+    untakenMs: Math.max(0, ...pending.map(untakenMs)),
     run:
       run === undefined
         ? null
         : {
             details: payload === undefined ? null : defaultPayloadConverter.fromPayload(payload),
-            seenAt:
-              seenAt === null || seenAt === undefined
-                ? null
-                : new Date(Number(seenAt.seconds) * 1000 + (seenAt.nanos ?? 0) / 1e6),
+            seenAt: seenAt === null || seenAt === undefined ? null : dateOf(seenAt),
             worker: run.lastWorkerIdentity ?? null,
             attempt: run.attempt ?? 1,
           },
@@ -252,6 +252,19 @@ function descriptionOf(found: WorkflowExecutionDescription): WorkflowDescription
 const retriedActivities = new Set(['claimGeneration', 'checkPipeline', 'runPipeline'])
 
 type PendingActivity = NonNullable<WorkflowExecutionDescription['raw']['pendingActivities']>[number]
+
+const streamActivities = new Set(['checkPipeline', 'runPipeline'])
+
+const dateOf = ({ seconds, nanos }: { seconds?: unknown; nanos?: number | null }): Date =>
+  new Date(Number(seconds) * 1000 + (nanos ?? 0) / 1e6)
+
+function untakenMs({ activityType, state, scheduledTime, nextAttemptScheduleTime }: PendingActivity): number {
+  // PENDING_ACTIVITY_STATE_SCHEDULED = 1 (temporal.api.enums.v1); also while it waits for its next attempt, which lies in the future then.
+  const since = nextAttemptScheduleTime ?? scheduledTime
+  if (state !== 1 || !streamActivities.has(activityType?.name ?? '') || since === null || since === undefined)
+    return 0
+  return Date.now() - dateOf(since).getTime()
+}
 
 /** An engine that runs again tells of its own retries; the failure of the attempt before it is the past. */
 function retryingOf(activity: PendingActivity | undefined): WorkflowDescription['retrying'] {

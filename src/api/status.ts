@@ -70,10 +70,21 @@ function assemble(
     engineSeenAt: found.run?.seenAt?.toISOString() ?? null,
     worker: found.run?.worker ?? null,
     attempt: found.run?.attempt ?? null,
-    warnings:
-      told === null ? ['No control worker answers; start one with `syncline worker --role control`.'] : [],
+    warnings: [
+      ...(told === null
+        ? ['No control worker answers; start one with `syncline worker --role control`.']
+        : []),
+      ...(found.untakenMs > untakenWarningMs
+        ? [
+            `No stream worker has taken it for ${Math.round(found.untakenMs / 1000)} s; start one with \`syncline worker --role stream\`.`,
+          ]
+        : []),
+    ],
   }
 }
+
+/** A worker with room takes work within milliseconds. */
+const untakenWarningMs = 2_000
 
 const remedyOf = (code: string): string => (code in catalogue ? catalogue[code as ErrorCode].remedy : '')
 

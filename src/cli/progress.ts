@@ -32,7 +32,7 @@ export function progressLine(status: PipelineStatusAnswer, bar: boolean): string
     if (engine.retrying !== null) parts.push(`retrying ${engine.retrying.code}: ${engine.retrying.message}`)
   }
   if (retrying !== null) parts.push(`retrying ${retrying.code}: ${retrying.message}`)
-  return parts.join('  ')
+  return [...parts, ...status.warnings].join('  ')
 }
 
 /** The server's estimate may be far off; 100 % is only said when it is true. */

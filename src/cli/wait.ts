@@ -23,7 +23,7 @@ export async function waitForStreaming(
   timeoutMs: number,
 ): Promise<ExitCode> {
   const deadline = performance.now() + timeoutMs
-  const said = new Map<string, { state: string; atMs: number }>()
+  const said = new Map<string, { news: string; atMs: number }>()
   const last = new Map<string, PipelineStatusAnswer>()
   let away = false
   for (;;) {
@@ -72,12 +72,14 @@ const isThere = ({ state, wanted, engine }: PipelineStatusAnswer): boolean =>
 function sayAtTimes(
   say: (line: string) => void,
   status: PipelineStatusAnswer,
-  said: Map<string, { state: string; atMs: number }>,
+  said: Map<string, { news: string; atMs: number }>,
 ): void {
   const before = said.get(status.name)
   const now = performance.now()
-  if (before !== undefined && before.state === status.state && now - before.atMs < quietMs) return
-  said.set(status.name, { state: status.state, atMs: now })
+  // A warning counts as news, its growing number of seconds does not.
+  const news = `${status.state} ${status.warnings.length}`
+  if (before?.news === news && now - before.atMs < quietMs) return
+  said.set(status.name, { news, atMs: now })
   say(progressLine(status, false))
 }
 
