@@ -8,6 +8,7 @@ import type { Connection } from 'mysql2/promise'
 import { expect } from 'vitest'
 import { stringify } from 'yaml'
 import { assertSameDatabases, type CompareOptions } from './compare.ts'
+import { executedSet, isConfirmed } from './confirmed-position.ts'
 import { connect, freshDatabase, type Reachable } from './servers.ts'
 import { type CliResult, type Stack, type StatusAnswer, waitFor } from './stack.ts'
 
@@ -32,12 +33,17 @@ export interface PipelineCase {
   resume(): Promise<void>
   /** Waits for a state; a blocked pipeline fails at once. */
   reaches(state: string, timeoutMs?: number): Promise<void>
-  /** Waits until the target has confirmed all that the source has committed by now. */
-  settled(timeoutMs?: number): Promise<void>
+  /**
+   * Waits until the target has confirmed all that the source has committed by now.
+   * @param mark name of the pipeline's marks at the target, where it is not the pipeline's
+   */
+  settled(timeoutMs?: number, mark?: string): Promise<void>
   /** Streams, is settled and both sides are equal. */
-  expectEqual(options?: Partial<CompareOptions>): Promise<number>
+  expectEqual(options?: Partial<CompareOptions> & { readonly mark?: string }): Promise<number>
   /** Rows of a query at the target. */
   rows(sql: string): Promise<Record<string, unknown>[]>
+  /** New connections of the test, after a server was restarted. */
+  reconnect(): Promise<void>
   close(): Promise<void>
 }
 
@@ -58,17 +64,21 @@ export interface CaseEnds {
 
 /** @param name of the pipeline; used once per installation */
 export async function createCase(stack: Stack, ends: CaseEnds, name: string): Promise<PipelineCase> {
-  const source = await connect(ends.source)
-  const target = await connect(ends.target)
+  let source = await connect(ends.source)
+  let target = await connect(ends.target)
   const database = await freshDatabase(source, name.replaceAll('-', '_'))
-  await target.query(`CREATE DATABASE ${database}`)
+  await target.query(`CREATE DATABASE IF NOT EXISTS ${database}`)
   for (const connection of [source, target]) await connection.query(`USE ${database}`)
 
   const self: PipelineCase = {
     name,
     database,
-    source,
-    target,
+    get source() {
+      return source
+    },
+    get target() {
+      return target
+    },
     async both(...statements) {
       for (const statement of statements) {
         await target.query(statement)
@@ -142,24 +152,17 @@ export async function createCase(stack: Stack, ends: CaseEnds, name: string): Pr
       const { state: reached, blocked } = last as unknown as StatusAnswer
       expect(reached, JSON.stringify(blocked)).toBe(state)
     },
-    async settled(timeoutMs = 60_000) {
-      const [executed] = await source.query('SELECT @@global.gtid_executed AS executed')
-      const goal = String((executed as { executed: string }[])[0]?.executed)
-      await waitFor(`${name} settled`, timeoutMs, async () => {
-        const [marks] = await target.query(
-          "SELECT to_position ->> '$.token' AS token, to_position ->> '$.ordinal' AS ordinal FROM syncline.apply_mark WHERE pipeline = ? AND slot = 0",
-          [name],
-        )
-        const mark = (marks as { token: string; ordinal: string }[])[0]
-        const [answer] = await source.query('SELECT GTID_SUBSET(?, ?) AS done', [goal, mark?.token])
-        return Number((answer as { done: number }[])[0]?.done) === 1 && mark?.ordinal === '0'
-      }).catch(async (cause: unknown) => {
-        throw new Error(`${name} did not settle: ${JSON.stringify(await stack.status(name))}`, { cause })
-      })
+    async settled(timeoutMs = 60_000, markName = name) {
+      const goal = await executedSet(source)
+      await waitFor(`${name} settled`, timeoutMs, () => isConfirmed(source, target, markName, goal)).catch(
+        async (cause: unknown) => {
+          throw new Error(`${name} did not settle: ${JSON.stringify(await stack.status(name))}`, { cause })
+        },
+      )
     },
-    async expectEqual(options = {}) {
+    async expectEqual({ mark = name, ...options } = {}) {
       await self.reaches('streaming')
-      await self.settled()
+      await self.settled(60_000, mark)
       const { rows } = await assertSameDatabases(ends.source, ends.target, {
         databases: [database],
         ...options,
@@ -168,6 +171,12 @@ export async function createCase(stack: Stack, ends: CaseEnds, name: string): Pr
     },
     async rows(sql) {
       return (await target.query(sql))[0] as Record<string, unknown>[]
+    },
+    async reconnect() {
+      source.destroy()
+      target.destroy()
+      source = await connect(ends.source, { database })
+      target = await connect(ends.target, { database })
     },
     async close() {
       source.destroy()
