@@ -141,23 +141,26 @@ const createWorkers = async (
   return workers
 }
 
-/** Runs until the signal, or until one of the workers fails; the others are shut down with it. */
+/**
+ * Runs until the signal, or until one of the workers fails. They end one after the other, the one that runs engines first: the workflows
+ * that hand its engines over are then still served, here if nowhere else.
+ */
 const runUntil = async (workers: readonly Worker[], signal: AbortSignal, log: Log): Promise<void> => {
-  const shutdown = (): void => {
-    for (const worker of workers) if (worker.getState() === 'RUNNING') worker.shutdown()
-  }
+  const inOrderOfEnding = [...workers].reverse()
+  const shutdownNext = (): void =>
+    inOrderOfEnding.find((worker) => worker.getState() === 'RUNNING')?.shutdown()
   const runs = workers.map(async (worker) => {
     try {
       await worker.run()
     } finally {
-      shutdown()
+      shutdownNext()
     }
   })
-  if (signal.aborted) shutdown()
-  else signal.addEventListener('abort', shutdown, { once: true })
+  if (signal.aborted) shutdownNext()
+  else signal.addEventListener('abort', shutdownNext, { once: true })
   log.info('worker at work')
   const ends = await Promise.allSettled(runs)
-  signal.removeEventListener('abort', shutdown)
+  signal.removeEventListener('abort', shutdownNext)
   for (const end of ends) if (end.status === 'rejected') throw end.reason
 }
 

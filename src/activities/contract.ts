@@ -31,6 +31,8 @@ export interface ControlActivities {
 export type RunResult =
   | { readonly kind: 'reached'; readonly phase: 'loaded' | 'caught-up' }
   | { readonly kind: 'drained' }
+  /** Its worker is ending: another one is to go on at once. */
+  | { readonly kind: 'handover' }
   | { readonly kind: 'fenced' }
   | { readonly kind: 'blocked'; readonly blocked: Blocked }
 

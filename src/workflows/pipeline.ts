@@ -198,7 +198,7 @@ async function runPipelineWorkflow(input: PipelineInput, carried?: CarriedState)
         const result = await attempt(step, () => runPipeline({ ...ref, until: step.until, acknowledged }))
         memory = runEnded(memory, step, result ?? { kind: 'interrupted' }, Date.now())
         // Ended by itself without reaching anything: not worth a tight loop of events.
-        if (sameStep(step, nextStep(memory))) await sleep('1s')
+        if (result?.kind !== 'handover' && sameStep(step, nextStep(memory))) await sleep('1s')
         return
       }
       case 'rest':

@@ -38,6 +38,7 @@ export type Step =
 export type StepOutcome =
   | { readonly kind: 'reached'; readonly phase: 'loaded' | 'caught-up' }
   | { readonly kind: 'drained' }
+  | { readonly kind: 'handover' }
   | { readonly kind: 'interrupted' }
   | { readonly kind: 'fenced' }
   | { readonly kind: 'blocked'; readonly blocked: Blocked }
@@ -193,6 +194,7 @@ export const runEnded = (
     case 'reached':
       return { ...memory, loaded: true, caughtUp: outcome.phase === 'caught-up' }
     case 'drained':
+    case 'handover':
     case 'interrupted':
       return { ...memory, caughtUp: false }
     case 'blocked':

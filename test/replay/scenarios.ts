@@ -77,6 +77,21 @@ export const scenarios: Readonly<Record<string, (worker: ScriptedWorker) => Prom
     return pipeline
   },
 
+  async handover(worker) {
+    let handovers = 1
+    const pipeline = await worker.start({
+      ...healthy,
+      run: async (input, untilCancelled) =>
+        input.until === 'stopped' && handovers-- > 0
+          ? { kind: 'handover' }
+          : healthy.run(input, untilCancelled),
+    })
+    await pipeline.reaches(() => handovers < 0)
+    await pipeline.streams()
+    await pipeline.update('stop')
+    return pipeline
+  },
+
   async cancelled(worker) {
     const pipeline = await worker.start()
     await pipeline.streams()

@@ -213,6 +213,22 @@ describe('a pipeline that cannot go on', () => {
   })
 })
 
+it('goes on at once when a worker that is ending hands the engine over', async () => {
+  let handovers = 3
+  const orders = await worker.start({
+    ...healthy,
+    run: async (input, untilCancelled) =>
+      input.until === 'stopped' && handovers-- > 0
+        ? { kind: 'handover' }
+        : healthy.run(input, untilCancelled),
+  })
+  await orders.reaches(() => handovers < 0)
+  await orders.streams()
+  expect(orders.calls.filter((call) => call === 'claim' || call.startsWith('check'))).toHaveLength(2)
+  expect(orders.maxActive).toBe(1)
+  await orders.update('stop')
+})
+
 describe('a changed spec', () => {
   it('drains, checks, and goes on with the new generation', async () => {
     const orders = await worker.start()

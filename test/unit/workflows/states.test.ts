@@ -255,6 +255,7 @@ describe('under any order of events', () => {
       { kind: 'reached', phase: 'loaded' },
       { kind: 'reached', phase: 'caught-up' },
       { kind: 'drained' },
+      { kind: 'handover' },
       { kind: 'interrupted' },
       { kind: 'fenced' },
       { kind: 'blocked', blocked: blocked('at-1') },
