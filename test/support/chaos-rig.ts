@@ -7,6 +7,7 @@
  * several lanes. After a failed test the logs of all processes are on stderr.
  */
 import { type MysqlOptions, type MysqlServer, startMysql } from '../../dev/mysql.ts'
+import { type Proxy, startProxy } from './proxy.ts'
 import { type Reachable, sharedSource, sharedTarget, sharedTemporal, type TemporalFacts } from './servers.ts'
 import { createShopPipeline, type ShopPipeline } from './shop-pipeline.ts'
 import { type Proc, type Stack, startStack, waitFor } from './stack.ts'
@@ -20,8 +21,12 @@ export interface ChaosOptions {
   readonly source?: MysqlServer
   readonly target?: MysqlServer
   readonly temporal?: Pick<TemporalFacts, 'address' | 'namespace'>
-  /** Where the engine reaches the two servers, if not directly. */
-  readonly via?: { readonly source?: Reachable; readonly target?: Reachable }
+  /** The side that the engine reaches through a proxy, and the proxy's delay each way: a long link makes the load last. */
+  readonly proxied?: { readonly side: 'source' | 'target'; readonly delayMs: number }
+  /** Runs between the fill of the shop and the start of everything else. */
+  readonly prepare?: (shop: ShopPipeline) => Promise<void>
+  /** False: the versions at the target are not watched (the test does it later). */
+  readonly watched?: boolean
   /** Stream workers; 1 unless told otherwise. */
   readonly streamWorkers?: number
   /** Operations of the writers per second. */
@@ -33,6 +38,8 @@ export interface ChaosRig {
   readonly stack: Stack
   readonly shop: ShopPipeline
   readonly workers: readonly Proc[]
+  /** To the side that is `proxied`. */
+  readonly link: Proxy | null
   /** The worker's own process is `proc`; this is the engine's, as the status tells it. */
   enginePid(): Promise<number>
   /** Rows that the target holds of the load so far, and whether the load goes on. */
@@ -58,28 +65,37 @@ export async function startChaos(options: ChaosOptions): Promise<ChaosRig> {
   const target = options.target ?? (await sharedTarget())
   const stack = await startStack(options.temporal ?? (await sharedTemporal()))
   let shop: ShopPipeline | undefined
+  let link: Proxy | null = null
   const close = async (failed: boolean): Promise<void> => {
     if (failed) console.error(await stack.logs())
     await shop?.close()
     await stack.stop()
+    await link?.close()
   }
   try {
     await stack.startWorker('control')
     const workers: Proc[] = []
     for (let i = 0; i < (options.streamWorkers ?? 1); i++) workers.push(await stack.startWorker('stream'))
+    const { proxied } = options
+    if (proxied !== undefined)
+      link = await proxyTo(proxied.side === 'source' ? source : target, proxied.delayMs)
     const made = await createShopPipeline(stack, source, target, name, {
       size: options.size,
       spec: { ...slowLoad, ...options.spec },
-      ...(options.via === undefined ? {} : { via: options.via }),
+      ...(proxied === undefined || link === null
+        ? {}
+        : { via: { [proxied.side]: through(proxied.side === 'source' ? source : target, link) } }),
     })
     shop = made
+    await options.prepare?.(made)
     await made.startWriting(options.ratePerSecond ?? 60)
     await made.apply()
-    await made.watchVersions()
+    if (options.watched !== false) await made.watchVersions()
     return {
       stack,
       shop: made,
       workers,
+      link,
       async enginePid() {
         let pid = 0
         await waitFor('an engine', 60_000, async () => {
@@ -102,6 +118,11 @@ export async function startChaos(options: ChaosOptions): Promise<ChaosRig> {
     throw error
   }
 }
+
+export const proxyTo = (server: Pick<Reachable, 'host' | 'port'>, delayMs = 0): Promise<Proxy> =>
+  startProxy({ targetHost: server.host, targetPort: server.port, upMs: delayMs, downMs: delayMs })
+
+const through = (server: Reachable, { host, port }: Proxy): Reachable => ({ ...server, host, port })
 
 export function isAlive(pid: number): boolean {
   try {

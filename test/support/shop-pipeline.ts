@@ -7,9 +7,15 @@ import { fillShop } from '../../dev/shop/fill.ts'
 import { createShop } from '../../dev/shop/schema.ts'
 import { startWriters, type Writers } from '../../dev/shop/writer.ts'
 import { compareDatabases } from './compare.ts'
+import { isConfirmed } from './confirmed-position.ts'
 import { connect, freshDatabase, type Reachable } from './servers.ts'
-import { type Stack, waitFor } from './stack.ts'
-import { assertNoRowWentBack, installVersionLog, type VersionLog } from './versions-trigger.ts'
+import { type Stack, type StatusAnswer, waitFor } from './stack.ts'
+import {
+  assertNoRowWentBack,
+  installVersionLog,
+  removeVersionTriggers,
+  type VersionLog,
+} from './versions-trigger.ts'
 
 export interface ShopPipeline {
   readonly name: string
@@ -20,9 +26,15 @@ export interface ShopPipeline {
   startWriting(ratePerSecond: number): Promise<void>
   /** Versions are watched from now on; the tables must be there. */
   watchVersions(): Promise<void>
+  /** Takes the triggers away again, which the pre-checks of a resumed pipeline refuse; what was seen until then is judged now. */
+  unwatchVersions(): Promise<void>
   waitForState(state: string, timeoutMs?: number): Promise<number>
   /** Waits until a batch later than now is confirmed; returns how long that took. */
   moves(timeoutMs: number): Promise<number>
+  /** Waits until the target has confirmed what the source has committed by now, in any state; returns how long that took. */
+  catchesUp(timeoutMs: number): Promise<number>
+  /** The same for something that the writers commit from now on. */
+  goesOn(timeoutMs: number): Promise<number>
   /** The epoch and batch that the target's mark rows tell. */
   mark(): Promise<{ epoch: bigint; batch: bigint; loading: boolean }>
   stopWriting(): Promise<void>
@@ -75,6 +87,9 @@ export async function createShopPipeline(
     }
   }
 
+  const executed = async (): Promise<string> =>
+    String((await query('source', 'SELECT @@global.gtid_executed AS executed'))[0]?.['executed'])
+
   const self: ShopPipeline = {
     name,
     database,
@@ -118,12 +133,25 @@ export async function createShopPipeline(
       })
       versions = await installVersionLog(target, [database], `${database.slice(0, 50)}_notes`)
     },
-    waitForState: (state, timeoutMs = 120_000) =>
-      waitFor(`state ${state}`, timeoutMs, async () => {
-        const status = await stack.status(name)
-        if (status.state === 'blocked' && state !== 'blocked') throw new Error(JSON.stringify(status))
-        return status.state === state
-      }),
+    async unwatchVersions() {
+      if (versions === null) return
+      await query('target', 'SELECT 1')
+      await assertNoRowWentBack(target, versions)
+      await removeVersionTriggers(target, versions)
+      versions = null
+    },
+    async waitForState(state, timeoutMs = 120_000) {
+      let last: StatusAnswer | null = null
+      const waitedMs = await waitFor(`state ${state}`, timeoutMs, async () => {
+        last = await stack.status(name)
+        return last.state === state || last.state === 'blocked'
+      }).catch((cause: unknown) => {
+        throw new Error(`state ${state} not reached: ${JSON.stringify(last)}`, { cause })
+      })
+      const { blocked, state: reached } = last as unknown as StatusAnswer
+      if (reached !== state) throw new Error(`blocked by ${blocked?.code}: ${blocked?.message}`)
+      return waitedMs
+    },
     async moves(timeoutMs) {
       const before = (await self.mark()).batch
       return waitFor('a further batch', timeoutMs, async () => (await self.mark()).batch > before)
@@ -149,22 +177,23 @@ export async function createShopPipeline(
       if (stats !== undefined && stats.unexpected.length > 0)
         throw new Error(`The writers met ${stats.unexpected.join('; ')}`)
     },
-    async settle(timeoutMs = 180_000) {
-      const [row] = await query('source', 'SELECT @@global.gtid_executed AS executed')
-      await waitFor('everything at the target', timeoutMs, async () => {
-        const status = await stack.status(name)
-        if (status.state !== 'streaming') throw new Error(JSON.stringify(status))
-        const [mark] = await query(
-          'target',
-          "SELECT to_position ->> '$.token' AS token, to_position ->> '$.ordinal' AS ordinal FROM syncline.apply_mark WHERE pipeline = ? AND slot = 0",
-          [name],
-        )
-        const [done] = await query('source', 'SELECT GTID_SUBSET(?, ?) AS done', [
-          row?.['executed'],
-          mark?.['token'],
-        ])
-        return Number(done?.['done']) === 1 && Number(mark?.['ordinal']) === 0
+    async catchesUp(timeoutMs) {
+      const goal = await executed()
+      return waitFor('everything at the target', timeoutMs, async () => {
+        await Promise.all([query('source', 'SELECT 1'), query('target', 'SELECT 1')])
+        return isConfirmed(source, target, name, goal)
+      }).catch(async (cause: unknown) => {
+        throw new Error(`not confirmed: ${JSON.stringify(await stack.status(name))}`, { cause })
       })
+    },
+    async goesOn(timeoutMs) {
+      const before = await executed()
+      const waitedMs = await waitFor('a further write', timeoutMs, async () => (await executed()) !== before)
+      return waitedMs + (await self.catchesUp(timeoutMs))
+    },
+    async settle(timeoutMs = 180_000) {
+      await self.waitForState('streaming', timeoutMs)
+      await self.catchesUp(timeoutMs)
     },
     async expectEqual() {
       const result = await compareDatabases(sourceServer, targetServer, { databases: [database] })

@@ -42,7 +42,15 @@ export interface StatusAnswer {
       readonly remedy: string
     }[]
   } | null
-  readonly engine: { readonly hostPid: number | null; readonly lagMs: number; readonly phase: string } | null
+  readonly engine: {
+    readonly hostPid: number | null
+    readonly lagMs: number
+    readonly phase: string
+    readonly epoch: string
+    readonly batch: number
+  } | null
+  /** Which worker the engine's activity runs on, as Temporal knows it: `<role>-<pid>-...`. */
+  readonly worker: string | null
 }
 
 export interface Stack {

@@ -1,0 +1,95 @@
+/**
+ * The network between an engine and its two servers, and between everything and Temporal, breaks: connections are reset, ended, or go silent
+ * without a word (half-open), again and again, while it loads and while it streams. It goes on by itself each time.
+ */
+import { afterEach, expect, it } from 'vitest'
+import { type ChaosRig, proxyTo, seconds, startChaos } from '../support/chaos-rig.ts'
+import type { Proxy } from '../support/proxy.ts'
+import { sharedTemporal } from '../support/servers.ts'
+import { waitFor } from '../support/stack.ts'
+
+let rig: ChaosRig | undefined
+let toTemporal: Proxy | undefined
+
+afterEach(async (context) => {
+  await rig?.close(context.task.result?.state === 'fail')
+  await toTemporal?.close()
+  rig = undefined
+  toTemporal = undefined
+})
+
+const breaks = ['rst', 'half-open', 'fin'] as const
+type Break = (typeof breaks)[number]
+
+const breakLink = (proxy: Proxy, how: Break): void => {
+  if (how === 'half-open') proxy.halfOpen()
+  else proxy.cut(how)
+}
+
+for (const side of ['source', 'target'] as const) {
+  it(`the links to the ${side} break while it loads and while it streams`, { timeout: 300_000 }, async () => {
+    rig = await startChaos({ name: `links-${side}`, size: 0.03, proxied: { side, delayMs: 15 } })
+    const proxy = rig.link as Proxy
+    const { shop } = rig
+    const told: Record<'loading' | 'streaming', string[]> = { loading: [], streaming: [] }
+    const goesOn = async (): Promise<void> => {
+      for (const how of breaks) {
+        await waitFor('links to break', 30_000, async () => proxy.links() > 0)
+        const when = (await rig?.isLoading()) === true ? 'loading' : 'streaming'
+        breakLink(proxy, how)
+        told[when].push(`${how} ${seconds(await shop.goesOn(90_000))}`)
+      }
+    }
+    await goesOn()
+    await goesOn()
+    proxy.setLatency({ upMs: 0, downMs: 0 })
+    await shop.waitForState('streaming')
+    await goesOn()
+    await goesOn()
+    expect(told.loading.length).toBeGreaterThanOrEqual(breaks.length)
+    const rows = await rig.finish()
+    console.info(
+      `${rows} rows equal; all is confirmed after: loading ${told.loading.join(', ')}; streaming ${told.streaming.join(', ')}`,
+    )
+  })
+}
+
+it('the links to Temporal break while it loads and while it streams', { timeout: 300_000 }, async () => {
+  const { address, namespace } = await sharedTemporal()
+  const [host = '', port = ''] = address.split(':')
+  const proxy = await proxyTo({ host, port: Number(port) })
+  toTemporal = proxy
+  rig = await startChaos({
+    name: 'links-temporal',
+    size: 0.02,
+    temporal: { address: `${proxy.host}:${proxy.port}`, namespace },
+    streamWorkers: 2,
+  })
+  const { shop, stack } = rig
+  let longestMs = 0
+  let longestStatusMs = 0
+  const goesOn = async (ways: readonly Break[]): Promise<void> => {
+    for (const how of ways) {
+      breakLink(proxy, how)
+      // The data path does not ask Temporal; the way back to the status does.
+      longestMs = Math.max(longestMs, await shop.goesOn(60_000))
+      const { batch } = await shop.mark()
+      const waitedMs = await waitFor('the status', 90_000, async () => {
+        const { engine } = await stack.status('links-temporal')
+        return BigInt(engine?.batch ?? -1) >= batch
+      })
+      longestStatusMs = Math.max(longestStatusMs, waitedMs)
+    }
+  }
+  await goesOn(breaks)
+  await shop.waitForState('streaming')
+  await goesOn([...breaks, ...breaks])
+  await shop.unwatchVersions()
+  expect(await stack.cli(['pause', 'links-temporal'])).toMatchObject({ code: 0 })
+  await shop.waitForState('paused', 30_000)
+  expect(await stack.cli(['resume', 'links-temporal'])).toMatchObject({ code: 0 })
+  const rows = await rig.finish()
+  console.info(
+    `${rows} rows equal; all is confirmed after at most ${seconds(longestMs)}, in the status after at most ${seconds(longestStatusMs)}`,
+  )
+})
