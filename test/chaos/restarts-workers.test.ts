@@ -1,6 +1,7 @@
 /**
  * A stream worker is told to end (SIGTERM) while a second one stands by: it drains and hands over at once, and the stream goes on there.
  */
+import { readFile } from 'node:fs/promises'
 import { afterEach, expect, it } from 'vitest'
 import { type ChaosRig, seconds, startChaos } from '../support/chaos-rig.ts'
 import { waitFor } from '../support/stack.ts'
@@ -28,6 +29,9 @@ it('stream workers end in an orderly way, while loading and while streaming, and
     if (state === 'streaming') rig.link?.setLatency({ upMs: 0, downMs: 0 })
     await shop.waitForState(state)
     const next = await stack.startWorker('stream')
+    await waitFor('the new worker to stand by', 60_000, async () =>
+      (await readFile(next.logFile, 'utf8')).includes('engine host at work'),
+    )
     let pid = 0
     await waitFor('the worker in the status', 30_000, async () => {
       const { worker, engine } = await stack.status('handed-over')
