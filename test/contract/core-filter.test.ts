@@ -297,10 +297,10 @@ describe('row filters at the server', () => {
 
       await fc.assert(
         fc.asyncProperty(filterText, async (text) => {
-          const { matches, sql } = compileFilter(parseFilter(text), table)
-          const query = `SELECT row_number_ AS n FROM t WHERE ${Buffer.from(sql, 'latin1').toString('utf8')} ORDER BY n`
+          const filter = compileFilter(parseFilter(text), table)
+          const query = `SELECT row_number_ AS n FROM t WHERE ${Buffer.from(filter.sql, 'latin1').toString('utf8')} ORDER BY n`
           const [found] = await connection.query(query)
-          const here = rows.flatMap((row, i) => (matches(row) ? [i] : []))
+          const here = rows.flatMap((row, i) => (filter.matches(row) ? [i] : []))
           expect(
             (found as { n: number }[]).map(({ n }) => n),
             text,

@@ -33,7 +33,7 @@ it('the log was purged while the pipeline was paused', async () => {
   )
   const logs = join(server.dir, 'data')
   const backup = join(here.stack.dir, 'backup')
-  const isLog = (name: string): boolean => /^binlog\./.test(name)
+  const isLog = (name: string): boolean => name.startsWith('binlog.')
   const files = (await readdir(logs)).filter(isLog)
   for (const file of files) await cp(join(logs, file), join(backup, file))
   await pipeline.source.query(
