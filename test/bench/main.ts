@@ -7,13 +7,25 @@ import { writeFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
 import type { Bench, BenchContext } from './bench.ts'
 import { catchupHot, catchupInsert, catchupOltp } from './benches/catchup.ts'
+import { decode } from './benches/decode.ts'
+import { latency } from './benches/latency.ts'
+import { load } from './benches/load.ts'
+import { memory } from './benches/memory.ts'
+import { scale } from './benches/scale.ts'
+import { wan } from './benches/wan.ts'
 import { circumstances, figure, jsonText, tableText } from './report.ts'
 import type { BenchResult } from './statistics.ts'
 
 const benches: Readonly<Record<string, Bench>> = {
+  decode,
   'catchup-oltp': catchupOltp,
   'catchup-hot': catchupHot,
   'catchup-insert': catchupInsert,
+  latency,
+  memory,
+  load,
+  scale,
+  wan,
 }
 
 const usage = `npm run bench -- [NAME ...] [options]

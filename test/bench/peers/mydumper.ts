@@ -31,14 +31,14 @@ export async function ensureMydumper(): Promise<Mydumper> {
   const loader = await loaderIn(root)
   if (triplet === undefined || loader === undefined)
     throw new Error(`${root} is incomplete; remove it and try again.`)
+  const folder = join(libraries, triplet)
+  // The client library looks for its plugins (MySQL's default authentication is one) where the package would be installed.
+  const env = { ...process.env, MARIADB_PLUGIN_DIR: join(folder, 'libmariadb3', 'plugin') }
   const run: Mydumper['run'] = (tool, args) =>
-    runCommand(
-      loader,
-      ['--library-path', join(libraries, triplet), join(root, 'usr', 'bin', tool), ...args],
-      {
-        name: tool,
-      },
-    )
+    runCommand(loader, ['--library-path', folder, join(root, 'usr', 'bin', tool), ...args], {
+      name: tool,
+      env,
+    })
   await run('mydumper', ['--version'])
   return { version: basename(root), run }
 }
