@@ -55,6 +55,11 @@ export interface Column {
   readonly nullable: boolean
   /** Computed by the store: never written. */
   readonly generated: boolean
+  /**
+   * What rows that were there before get when the column is added, as a text that is equal where the values are, for one type. Absent: it
+   * depends on more than the definition (an expression, the time, a counter), or is not known (a table map).
+   */
+  readonly initial?: string
 }
 
 export interface UniqueKey {

@@ -41,6 +41,10 @@ export interface Batcher {
   consume(event: TransactionSlice | Progress): void
   /** Takes a definition change into the position. The batch must have been sealed before. */
   pass(event: SchemaChange): void
+  /** Where a table's load stands, chunks in this batch included; null: nothing is loaded. */
+  progress(table: string): LoadProgress | null
+  /** Stores other load progress with this batch; no chunk joins any more, because the loader knows nothing of it: the session must end. */
+  setProgress(progress: LoadProgress): void
   openWindow(shape: TableShape): ChunkTicket
   /** Resolves when no chunk in flight has to be waited for; at once nearly always (chunk-window.ts, `full`). */
   windowRoom(): Promise<void> | null
@@ -77,7 +81,7 @@ export function createBatcher(
   onReady: () => void,
 ): Batcher {
   const windows = new Map<string, Ticket[]>()
-  const loadedRows = new Map(loaded.map((progress) => [progress.table, progress.rows]))
+  const progressOf = new Map(loaded.map((progress) => [progress.table, progress]))
   const waitingToOpen: Ticket[] = []
   let arrival = Promise.withResolvers<void>()
   let insideTransaction = tracker.position().ordinal > 0
@@ -89,6 +93,7 @@ export function createBatcher(
   let oldestCommitTimeUs = 0
   let openedAtMs = 0
   let moved = false
+  let isClosing = false
   let lastShape: TableShape | null = null
   let lastRoute: ReturnType<Router['route']> = null
 
@@ -133,21 +138,25 @@ export function createBatcher(
 
   /** Chunks of one table join in key order, so that the table's progress is one key. */
   function joinReady(): void {
+    if (isClosing) return
     for (const [name, tickets] of windows) {
       while (tickets.length > 0) {
         const ticket = tickets[0] as Ticket
         if (ticket.window === null || ticket.delivered === null || !ticket.window.reached(coordinate)) break
         joinChunk(ticket.shape, ticket.window.take())
         const { rows, after, done } = ticket.delivered
-        const rowsLoaded = (loadedRows.get(name) ?? 0) + rows
-        loadedRows.set(name, rowsLoaded)
-        load.set(name, { table: name, after, rows: rowsLoaded, done })
-        touch()
+        setProgress({ table: name, after, rows: (progressOf.get(name)?.rows ?? 0) + rows, done })
         tickets.shift()
         ticket.settle()
       }
       if (tickets.length === 0) windows.delete(name)
     }
+  }
+
+  function setProgress(progress: LoadProgress): void {
+    progressOf.set(progress.table, progress)
+    load.set(progress.table, progress)
+    touch()
   }
 
   function joinChunk(shape: TableShape, rows: readonly Row[]): void {
@@ -217,6 +226,11 @@ export function createBatcher(
       tracker.advance(event)
       coordinate = event.coordinate
       touch()
+    },
+    progress: (table) => progressOf.get(table) ?? null,
+    setProgress(progress) {
+      isClosing = true
+      setProgress(progress)
     },
     openWindow: (shape) => open(shape, null),
     windowRoom() {

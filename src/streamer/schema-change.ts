@@ -5,17 +5,26 @@
  * the tables' names. What it cannot read is `unknown` and stops the pipeline: never skipped (ARCHITECTURE, invariant 9).
  */
 import type { TableId } from '../core/schema.ts'
+import { type Alteration, alterationOf, noAlteration } from './alter-table.ts'
 
 export type SchemaChangeEffect =
   /** Does not touch tables, or not their rows or columns. */
   | { readonly kind: 'none' }
-  /** Definitions of these tables changed; their rows stay what the log says. */
-  | { readonly kind: 'definition'; readonly tables: readonly TableId[] }
-  /** Rows of these tables are gone without row events. */
+  /** Definitions of these tables changed; their rows are the same, but for what the alteration does to their values. */
+  | { readonly kind: 'definition'; readonly tables: readonly TableId[]; readonly alteration: Alteration }
+  /** Rows of these tables went or came without row events. */
   | { readonly kind: 'rows'; readonly tables: readonly TableId[] }
+  | { readonly kind: 'dropped'; readonly tables: readonly TableId[] }
+  /** Tables bear other names now, one after the other. */
+  | { readonly kind: 'renamed'; readonly renames: readonly TableRename[] }
   /** A whole schema is gone. */
   | { readonly kind: 'schema-dropped'; readonly schema: string }
   | { readonly kind: 'unknown' }
+
+export interface TableRename {
+  readonly from: TableId
+  readonly to: TableId
+}
 
 const name = '(?:`((?:[^`]|``)+)`|"((?:[^"]|"")+)"|([\\w$\\u0080-\\uffff]+))'
 const qualified = `${name}(?:\\s*\\.\\s*${name})?`
@@ -59,7 +68,7 @@ export function effectOf(statement: string, schema: string): SchemaChangeEffect 
     return match === null ? null : sql.slice(match[0].length)
   }
   if (
-    /^(grant|revoke|flush|analyze|install|uninstall|set|reset|purge|import)\b/i.test(sql) ||
+    /^(grant|revoke|flush|analyze|install|uninstall|set|reset|purge)\b/i.test(sql) ||
     /^(create|alter|drop|rename)( or replace)?( definer ?= ?\S+( ?@ ?\S+)?)?( sql security \w+)?( algorithm ?= ?\w+)?( definer ?= ?\S+( ?@ ?\S+)?)?( sql security \w+)?( aggregate)? (user|role|procedure|function|trigger|event|view|server|tablespace|undo tablespace|logfile|instance|resource group|spatial reference system|library)\b/i.test(
       sql,
     ) ||
@@ -81,7 +90,10 @@ export function effectOf(statement: string, schema: string): SchemaChangeEffect 
   rest = after(/^truncate (table )?/i)
   if (rest !== null) return rows(names(rest, schema))
   rest = after(/^drop tables? (if exists )?/i)
-  if (rest !== null) return rows(names(rest, schema))
+  if (rest !== null) {
+    const found = names(rest, schema)
+    return found === null ? { kind: 'unknown' } : { kind: 'dropped', tables: found.tables }
+  }
   rest = after(/^create table (if not exists )?/i)
   if (rest !== null) return definition(names(rest, schema))
   rest = after(/^(create (unique |fulltext |spatial )?index|drop index)\b.*? on /i)
@@ -92,14 +104,21 @@ export function effectOf(statement: string, schema: string): SchemaChangeEffect 
   if (rest !== null) {
     const found = names(rest, schema)
     if (found === null) return { kind: 'unknown' }
-    if (/\b(drop|truncate|exchange|discard) (partition|tablespace)\b/i.test(found.rest))
-      return { kind: 'rows', tables: found.tables }
+    if (/\b(drop|truncate|exchange|discard|import) (partition|tablespace)\b/i.test(found.rest)) {
+      const other = found.rest.match(new RegExp(`\\bwith table (${qualified})`, 'i'))
+      const others = other === null ? null : names(other[1] as string, schema)
+      return { kind: 'rows', tables: [...found.tables, ...(others?.tables ?? [])] }
+    }
     const target = found.rest.match(
       new RegExp(`\\brename (?:to |as |= ?)?(?!column\\b|index\\b|key\\b)${qualified}`, 'i'),
     )
-    if (target === null) return { kind: 'definition', tables: found.tables }
-    const to = names(target[0].replace(/^rename (to |as |= ?)?/i, ''), schema)
-    return { kind: 'definition', tables: [...found.tables, ...(to?.tables ?? [])] }
+    if (target === null)
+      return { kind: 'definition', tables: found.tables, alteration: alterationOf(found.rest.trim()) }
+    const to = names(target[0].replace(/^rename (to |as |= ?)?/i, ''), schema)?.tables[0]
+    const from = found.tables[0]
+    return from === undefined || to === undefined
+      ? { kind: 'unknown' }
+      : { kind: 'renamed', renames: [{ from, to }] }
   }
   return { kind: 'unknown' }
 }
@@ -110,16 +129,21 @@ const rows = (found: Names): SchemaChangeEffect =>
   found === null ? { kind: 'unknown' } : { kind: 'rows', tables: found.tables }
 
 const definition = (found: Names): SchemaChangeEffect =>
-  found === null ? { kind: 'unknown' } : { kind: 'definition', tables: found.tables }
+  found === null
+    ? { kind: 'unknown' }
+    : { kind: 'definition', tables: found.tables, alteration: noAlteration }
 
 function renamed(list: string, schema: string): SchemaChangeEffect {
-  const tables: TableId[] = []
+  const renames: TableRename[] = []
   let rest = list
   for (;;) {
     const match = rest.match(new RegExp(`^\\s*(${qualified}) to (${qualified})\\s*(,)?`, 'i'))
     if (match === null) return { kind: 'unknown' }
-    for (const part of [match[1], match[8]]) tables.push(...(names(part as string, schema)?.tables ?? []))
+    const from = names(match[1] as string, schema)?.tables[0]
+    const to = names(match[8] as string, schema)?.tables[0]
+    if (from === undefined || to === undefined) return { kind: 'unknown' }
+    renames.push({ from, to })
     rest = rest.slice(match[0].length)
-    if (match[15] === undefined) return { kind: 'definition', tables }
+    if (match[15] === undefined) return { kind: 'renamed', renames }
   }
 }

@@ -5,35 +5,26 @@
  * disposition. A definition change in scope ends the session with `restart` once the target was seen to fit it.
  * On a crash at any point the next session's `takeOver` finds the truth in the target.
  */
-import type { LoadProgress, Sink, Source, Target } from '../connectors/contract.ts'
-import { asSyncError, SyncError } from '../core/errors.ts'
+import type { LoadProgress, Sink } from '../connectors/contract.ts'
+import { SyncError } from '../core/errors.ts'
 import type { Position } from '../core/position.ts'
 import { type TableShape, tableName } from '../core/schema.ts'
-import type { LogEvent, SchemaChange } from '../core/transaction.ts'
+import type { LogEvent } from '../core/transaction.ts'
 import { createApplier } from './applier.ts'
 import { type Batcher, createBatcher } from './batcher.ts'
+import { type DefinitionContext, passDefinitionChange } from './definition-change.ts'
+import { readDefinitions } from './definitions.ts'
 import { loadTables } from './loader.ts'
-import { mapTables, ruleFor, schemaInScope } from './mapping.ts'
-import type { EngineOptions } from './options.ts'
 import { createPump, type Pump } from './pump.ts'
 import { reform } from './recovery.ts'
-import { createRouter, type Router } from './router.ts'
-import { effectOf } from './schema-change.ts'
+import type { Router } from './router.ts'
 import type { StatusBoard } from './status-board.ts'
 
-export interface SessionContext {
-  readonly source: Source
-  readonly target: Target
-  readonly options: EngineOptions
+export interface SessionContext extends DefinitionContext {
   readonly epoch: bigint
-  readonly acknowledged: readonly string[]
-  /** Definition changes that the target was seen to fit in this engine's life. */
-  readonly fitted: Set<string>
   readonly board: StatusBoard
   /** Aborted when the engine is to drain. */
   readonly drain: AbortSignal
-  /** Looks whether the target fits the source's definitions as they are now, and creates what may be created. @throws SyncError */
-  readonly recheck: () => Promise<void>
 }
 
 export type SessionEnd =
@@ -59,7 +50,7 @@ export async function runSession(context: SessionContext): Promise<SessionEnd> {
 async function runWithSink(context: SessionContext, sink: Sink): Promise<SessionEnd> {
   const { source, options, board } = context
   const resume = await sink.takeOver(context.epoch)
-  const { router, shapes } = await openRouter(context)
+  const { router, shapes } = await readDefinitions(source, context.target, options.rules, context.recheck)
   const position = resume.position ?? (await source.head())
   if (resume.position === null) await sink.begin(position)
   const from = resume.unfinished?.from ?? position
@@ -112,26 +103,6 @@ async function runWithSink(context: SessionContext, sink: Sink): Promise<Session
   }
 }
 
-async function openRouter(
-  context: SessionContext,
-): Promise<{ router: Router; shapes: readonly TableShape[] }> {
-  const { source, target, options } = context
-  const schemas = (await source.schemas()).filter((schema) => schemaInScope(options.rules, schema))
-  const shapes = (await source.tables(schemas)).filter((shape) => ruleFor(options.rules, shape.id) !== null)
-  const mappings = mapTables(
-    options.rules,
-    shapes.map((shape) => shape.id),
-  )
-  const router = createRouter(
-    options.rules,
-    shapes,
-    await target.tables(mappings.map((mapping) => mapping.target)),
-  )
-  // Every table is routed now: what does not fit is known before the first row, not at it.
-  for (const shape of shapes) router.route(shape)
-  return { router, shapes }
-}
-
 async function consumeLog(
   context: SessionContext,
   batcher: Batcher,
@@ -142,7 +113,7 @@ async function consumeLog(
   const take = async (batch: readonly LogEvent[]): Promise<boolean> => {
     for (const event of batch) {
       if (event.kind === 'schema-change') {
-        if (await changeSchema(context, batcher, pump, event)) return true
+        if (await passDefinitionChange(context, batcher, pump, event)) return true
       } else {
         batcher.consume(event)
         if (pump.isFull()) await pump.room()
@@ -168,60 +139,6 @@ async function consumeLog(
   context.board.phase('draining')
   await pump.flush()
   return { kind: 'drained', position: batcher.position() }
-}
-
-/** @returns true when the session must start again with the new definitions */
-async function changeSchema(
-  context: SessionContext,
-  batcher: Batcher,
-  pump: Pump,
-  event: SchemaChange,
-): Promise<boolean> {
-  const { rules } = context.options
-  const effect = effectOf(event.statement, event.schema)
-  const words = event.statement.length > 200 ? `${event.statement.slice(0, 200)}...` : event.statement
-  const concerned =
-    effect.kind === 'unknown' ||
-    (effect.kind === 'schema-dropped' && schemaInScope(rules, effect.schema)) ||
-    ((effect.kind === 'rows' || effect.kind === 'definition') &&
-      effect.tables.some((id) => ruleFor(rules, id) !== null))
-  // CREATE TABLE ... SELECT is one transaction with its rows: its position moves with the last row, so a new session meets it again.
-  if (!concerned || context.fitted.has(event.id)) {
-    batcher.pass(event)
-    return false
-  }
-  await pump.flush()
-  const isAcknowledged = context.acknowledged.includes(event.id)
-  if (!isAcknowledged && effect.kind === 'unknown')
-    throw new SyncError(
-      'SYNC-2301',
-      `A statement that is not understood may concern tables in scope: ${words}`,
-      {
-        remedy: 'Do at the target what the statement needs, then resume to go on after it.',
-        details: { at: event.id },
-      },
-    )
-  if (!isAcknowledged && effect.kind !== 'definition')
-    throw new SyncError('SYNC-2302', `The source ran: ${words}`, { details: { at: event.id } })
-  try {
-    await context.recheck()
-    await openRouter(context)
-  } catch (error) {
-    const cause = asSyncError(error)
-    if (cause.disposition !== 'block') throw cause
-    throw new SyncError(
-      'SYNC-2301',
-      `The source ran: ${words}. The target does not fit it: ${cause.message}`,
-      {
-        remedy: `Make the same change at the target, then resume. ${cause.remedy}`,
-        cause,
-      },
-    )
-  }
-  context.fitted.add(event.id)
-  batcher.pass(event)
-  await pump.flush()
-  return true
 }
 
 async function runLoad(

@@ -154,11 +154,15 @@ export async function createCase(stack: Stack, ends: CaseEnds, name: string): Pr
     },
     async settled(timeoutMs = 60_000, markName = name) {
       const goal = await executedSet(source)
-      await waitFor(`${name} settled`, timeoutMs, () => isConfirmed(source, target, markName, goal)).catch(
-        async (cause: unknown) => {
-          throw new Error(`${name} did not settle: ${JSON.stringify(await stack.status(name))}`, { cause })
-        },
-      )
+      let last: StatusAnswer | null = null
+      await waitFor(`${name} settled`, timeoutMs, async () => {
+        last = await stack.status(name)
+        return last.state === 'blocked' || (await isConfirmed(source, target, markName, goal))
+      }).catch((cause: unknown) => {
+        throw new Error(`${name} did not settle: ${JSON.stringify(last)}`, { cause })
+      })
+      const { state, blocked } = last as unknown as StatusAnswer
+      expect(state, JSON.stringify(blocked)).not.toBe('blocked')
     },
     async expectEqual({ mark = name, ...options } = {}) {
       await self.reaches('streaming')

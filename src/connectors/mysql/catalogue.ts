@@ -66,7 +66,7 @@ export async function readTables(
   const [tables, columns, keys, collations] = await connection.queryAll(
     [
       `SELECT TABLE_SCHEMA, TABLE_NAME, ENGINE, TABLE_COLLATION FROM information_schema.TABLES WHERE ${inSchemas('TABLE_SCHEMA')} AND TABLE_TYPE = _utf8mb4'BASE TABLE' ORDER BY 1, 2`,
-      `SELECT TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME, IS_NULLABLE, DATA_TYPE, COLUMN_TYPE, CHARACTER_OCTET_LENGTH, NUMERIC_PRECISION, NUMERIC_SCALE, DATETIME_PRECISION, CHARACTER_SET_NAME, COLLATION_NAME, EXTRA, GENERATION_EXPRESSION, COLUMN_DEFAULT IS NOT NULL, CHARACTER_MAXIMUM_LENGTH, SRS_ID FROM information_schema.COLUMNS WHERE ${inSchemas('TABLE_SCHEMA')} ORDER BY TABLE_SCHEMA, TABLE_NAME, ORDINAL_POSITION`,
+      `SELECT TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME, IS_NULLABLE, DATA_TYPE, COLUMN_TYPE, CHARACTER_OCTET_LENGTH, NUMERIC_PRECISION, NUMERIC_SCALE, DATETIME_PRECISION, CHARACTER_SET_NAME, COLLATION_NAME, EXTRA, GENERATION_EXPRESSION, COLUMN_DEFAULT IS NOT NULL, CHARACTER_MAXIMUM_LENGTH, SRS_ID, COLUMN_DEFAULT FROM information_schema.COLUMNS WHERE ${inSchemas('TABLE_SCHEMA')} ORDER BY TABLE_SCHEMA, TABLE_NAME, ORDINAL_POSITION`,
       `SELECT TABLE_SCHEMA, TABLE_NAME, INDEX_NAME, COLUMN_NAME, SUB_PART, EXPRESSION FROM information_schema.STATISTICS WHERE ${inSchemas('TABLE_SCHEMA')} AND NON_UNIQUE = 0 ORDER BY TABLE_SCHEMA, TABLE_NAME, INDEX_NAME, SEQ_IN_INDEX`,
       `SELECT COLLATION_NAME FROM information_schema.COLLATIONS WHERE PAD_ATTRIBUTE = _utf8mb4'PAD SPACE'`,
     ].join('; '),
@@ -169,6 +169,7 @@ function columnOf(
       type: type ?? { kind: 'bytes', sql: columnType },
       nullable: isNullable,
       generated: /(VIRTUAL|STORED) GENERATED/.test(extra),
+      ...initialOf(extra, row[17] ?? null, isNullable),
     },
     detail: {
       dataType,
@@ -185,6 +186,13 @@ function columnOf(
       srid: typeof row[16] === 'string' ? Number(row[16]) : null,
     },
   }
+}
+
+function initialOf(extra: string, columnDefault: Value, isNullable: boolean): { initial?: string } {
+  // DEFAULT_GENERATED: an expression, CURRENT_TIMESTAMP included; both GENERATED kinds are computed.
+  if (/GENERATED|AUTO_INCREMENT/.test(extra)) return {}
+  if (typeof columnDefault === 'string') return { initial: `default ${textOf(columnDefault)}` }
+  return { initial: isNullable ? 'null' : 'the default of the type' }
 }
 
 const labelPlace = (charset: string | null, label: string): string => `${charset ?? ''}\0${label}`

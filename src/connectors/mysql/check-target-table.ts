@@ -44,7 +44,7 @@ export function checkTargetTable(
           'SYNC-3202',
           'error',
           `Column ${name} of ${tableName(id)} does not exist at the target`,
-          `ALTER TABLE ${shownName(id)} ADD COLUMN \`${name}\` ${column.type.sql}${charsetClause(column)}${column.nullable ? ' NULL' : ' NOT NULL'};`,
+          `ALTER TABLE ${shownName(id)} ADD COLUMN \`${name}\` ${column.type.sql}${charsetClause(column)}${column.nullable ? ' NULL' : ' NOT NULL'}${defaultClause(column)};`,
           { table: id, column: name },
         ),
       )
@@ -91,6 +91,13 @@ const charsetClause = (column: Column): string =>
   column.type.collation !== undefined
     ? ` CHARACTER SET ${column.type.charset ?? ''} COLLATE ${column.type.collation}`
     : ''
+
+/** Rows that are there get what they got at the source, so that they need not be loaded again. */
+function defaultClause({ type, initial }: Column): string {
+  const text = initial?.startsWith('default ') === true ? initial.slice('default '.length) : null
+  if (text === null || type.kind === 'bit' || type.kind === 'bytes') return ''
+  return ` DEFAULT '${text.replaceAll('\\', '\\\\').replaceAll("'", "''")}'`
+}
 
 function widening(id: TableId, target: Column, source: Column): string {
   if (target.generated)

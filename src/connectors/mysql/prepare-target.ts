@@ -59,7 +59,7 @@ export async function hasBegun(connection: Connection, pipeline: string): Promis
 async function readLoadedTables(connection: Connection, pipeline: string): Promise<ReadonlySet<string>> {
   if (!(await hasBegun(connection, pipeline))) return new Set()
   const { rows } = await connection.query(
-    `SELECT table_name FROM ${loadTable} WHERE pipeline = ${textLiteral(pipeline)}`,
+    `SELECT table_name FROM ${loadTable} WHERE pipeline = ${textLiteral(pipeline)} AND (done <> 0 OR after_key IS NOT NULL)`,
   )
   return new Set(rows.map((row) => textOf(row[0])))
 }
