@@ -97,7 +97,14 @@ export function createPipelineWorkflows(options: TemporalOptions): PipelineWorkf
     // gRPC's own default lets a restarted Temporal wait for up to two minutes (grpc connection back-off).
     // Its default also asks an absent Temporal ten times, for half a minute; people wait for these answers.
     interceptors: [makeGrpcRetryInterceptor(defaultGrpcRetryOptions({ maxAttempts: 4 }))],
-    channelArgs: { 'grpc.initial_reconnect_backoff_ms': 100, 'grpc.max_reconnect_backoff_ms': 1_000 },
+    channelArgs: {
+      'grpc.initial_reconnect_backoff_ms': 100,
+      'grpc.max_reconnect_backoff_ms': 1_000,
+      // A link that went silent is noticed after 20 s instead of the SDK's 45. Temporal ends connections that ping more often than
+      // every 10 s (frontend.keepAliveMinTime).
+      'grpc.keepalive_time_ms': 15_000,
+      'grpc.keepalive_timeout_ms': 5_000,
+    },
   })
   const { workflow } = new Client({ connection, namespace, identity: 'syncline-api' })
   const handleOf = (pipeline: string) => workflow.getHandle(pipelineWorkflowId(pipeline))
