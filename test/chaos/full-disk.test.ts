@@ -65,7 +65,7 @@ it('a full target blocks the pipeline while it loads and while it streams, and r
     target: server,
     watched: false,
     ratePerSecond: 20,
-    spec: { load: { chunkRows: 500, chunksInFlight: 2 }, stream: { batch: { smallRows: 500 } } },
+    spec: { load: { chunkRows: 1_000, chunksInFlight: 2 }, stream: { batch: { smallRows: 500 } } },
     prepare: async (shop) => {
       await shop.source.query(
         `CREATE TABLE ${shop.database}.bulk (id INT, part INT, payload MEDIUMTEXT, PRIMARY KEY (id, part))`,

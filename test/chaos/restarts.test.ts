@@ -1,15 +1,12 @@
 /**
- * The servers around a pipeline restart: the source and the target, orderly and by SIGKILL, while it loads and while it streams, and
- * Temporal for longer than the heartbeat timeout. It goes on by itself each time, and while Temporal is away rows keep arriving.
+ * The source and the target of a pipeline restart, orderly and by SIGKILL, while it loads and while it streams: it goes on by itself.
  */
 import { afterEach, expect, it } from 'vitest'
 import type { MysqlServer } from '../../dev/mysql.ts'
-import { startTemporal, type TemporalServer } from '../../dev/temporal.ts'
 import { type ChaosRig, seconds, startChaos, startOwnMysql } from '../support/chaos-rig.ts'
-import { waitFor } from '../support/stack.ts'
 
 let rig: ChaosRig | undefined
-let server: MysqlServer | TemporalServer | undefined
+let server: MysqlServer | undefined
 
 afterEach(async (context) => {
   await rig?.close(context.task.result?.state === 'fail')
@@ -54,46 +51,3 @@ for (const side of ['source', 'target'] as const) {
     )
   })
 }
-
-it('Temporal is away for 22 s while it streams', { timeout: 300_000 }, async () => {
-  const temporal = await startTemporal({ ui: false })
-  server = temporal
-  rig = await startChaos({
-    name: 'without-temporal',
-    size: 0.01,
-    temporal,
-    streamWorkers: 2,
-    spec: { load: {} },
-  })
-  const { shop, stack } = rig
-  await shop.waitForState('streaming')
-  await temporal.kill()
-  const awayAtMs = performance.now()
-  let looks = 0
-  let longestMs = 0
-  while (performance.now() - awayAtMs < 22_000) {
-    longestMs = Math.max(longestMs, await shop.goesOn(15_000))
-    looks++
-  }
-  const during = await shop.mark()
-
-  await temporal.restart()
-  const backAtMs = performance.now()
-  await waitFor('an engine in the status, seen after the return', 60_000, async () => {
-    const { state, engine } = await stack.status('without-temporal')
-    return state === 'streaming' && BigInt(engine?.batch ?? 0) > during.batch
-  })
-  const seenMs = performance.now() - backAtMs
-  await shop.moves(30_000)
-  const after = await shop.mark()
-  expect(after.epoch).toBeGreaterThanOrEqual(during.epoch)
-
-  await shop.unwatchVersions()
-  expect(await stack.cli(['pause', 'without-temporal'])).toMatchObject({ code: 0 })
-  await shop.waitForState('paused', 30_000)
-  expect(await stack.cli(['resume', 'without-temporal'])).toMatchObject({ code: 0 })
-  const rows = await rig.finish()
-  console.info(
-    `${rows} rows equal; while Temporal was away the target had everything after at most ${seconds(longestMs)} (${looks} looks); in the status ${seconds(seenMs)} after its return; ${after.epoch === during.epoch ? 'the same engine was adopted' : 'a newer engine took over'}`,
-  )
-})

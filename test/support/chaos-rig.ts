@@ -38,6 +38,7 @@ export interface ChaosRig {
   readonly stack: Stack
   readonly shop: ShopPipeline
   readonly workers: readonly Proc[]
+  readonly control: Proc
   /** To the side that is `proxied`. */
   readonly link: Proxy | null
   /** The worker's own process is `proc`; this is the engine's, as the status tells it. */
@@ -73,7 +74,7 @@ export async function startChaos(options: ChaosOptions): Promise<ChaosRig> {
     await link?.close()
   }
   try {
-    await stack.startWorker('control')
+    const control = await stack.startWorker('control')
     const workers: Proc[] = []
     for (let i = 0; i < (options.streamWorkers ?? 1); i++) workers.push(await stack.startWorker('stream'))
     const { proxied } = options
@@ -95,6 +96,7 @@ export async function startChaos(options: ChaosOptions): Promise<ChaosRig> {
       stack,
       shop: made,
       workers,
+      control,
       link,
       async enginePid() {
         let pid = 0

@@ -57,6 +57,9 @@ export interface Stack {
   readonly dir: string
   readonly url: string
   startWorker(role: 'control' | 'stream'): Promise<Proc>
+  /** The API server; `startServer` starts it again, at the same address, after it was ended. */
+  server(): Proc
+  startServer(): Promise<void>
   cli(args: readonly string[], env?: Record<string, string>): Promise<CliResult>
   /** Writes a pipeline file with two endpoints; passwords by reference to the environment of every process. */
   pipelineFile(
@@ -118,12 +121,18 @@ export async function startStack(
   const api = async <Answer>(path: string): Promise<Answer> =>
     (await (await fetch(`${url}${path}`)).json()) as Answer
 
-  launch('server', ['server', '--listen', `127.0.0.1:${port}`])
-  await waitFor('the API', 60_000, async () => (await fetch(`${url}/healthz`)).ok)
+  let server: Proc
+  const startServer = async (): Promise<void> => {
+    server = launch('server', ['server', '--listen', `127.0.0.1:${port}`])
+    await waitFor('the API', 60_000, async () => (await fetch(`${url}/healthz`)).ok)
+  }
+  await startServer()
 
   return {
     dir,
     url,
+    server: () => server,
+    startServer,
     async startWorker(role) {
       const proc = launch(role, ['worker', '--role', role])
       return proc
