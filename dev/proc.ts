@@ -4,7 +4,7 @@
  * the starter, which ends it in order; if the starter dies, a watcher kills the process (see guard.ts).
  */
 import { execFile, spawn } from 'node:child_process'
-import { closeSync, openSync } from 'node:fs'
+import { closeSync, openSync, readdirSync, readFileSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { guardProcess } from './guard.ts'
@@ -91,7 +91,10 @@ export async function startProcess(options: ProcessOptions): Promise<RunningProc
       signal('SIGKILL')
       return wait()
     },
-    suspend: () => signal('SIGSTOP'),
+    suspend() {
+      signal('SIGSTOP')
+      if (ended === undefined) waitUntilStopped(pid)
+    },
     continue: () => signal('SIGCONT'),
   }
 
@@ -212,4 +215,25 @@ async function tail(file: string, from: number): Promise<string> {
   const { buffer } = await handle.read(Buffer.alloc(size - start), 0, size - start, start)
   await handle.close()
   return buffer.toString('utf8')
+}
+
+/**
+ * A signal is only sent when `kill` returns: a thread that runs on another core may answer a request yet. Blocks this process for as long as
+ * that takes, at most a second.
+ */
+function waitUntilStopped(pid: number): void {
+  const clock = new Int32Array(new SharedArrayBuffer(4))
+  for (let tries = 0; tries < 200 && !isStopped(pid); tries++) Atomics.wait(clock, 0, 0, 5)
+}
+
+/** Every thread is in state T (proc(5)); a process that is gone counts as stopped. */
+function isStopped(pid: number): boolean {
+  try {
+    return readdirSync(`/proc/${pid}/task`).every((thread) => {
+      const stat = readFileSync(`/proc/${pid}/task/${thread}/stat`, 'utf8')
+      return stat.slice(stat.lastIndexOf(')') + 2).startsWith('T')
+    })
+  } catch {
+    return true
+  }
 }

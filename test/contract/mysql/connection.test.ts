@@ -185,11 +185,14 @@ describe('a server of its own', () => {
       silentMs: 1000,
     })
     server.suspend()
-    expect((await failure(connection.query('SELECT 1'))).code).toBe('SYNC-3101')
-    expect((await failure(connect(endpointOf(server, { connectTimeoutMs: 1500 }), 'write'))).code).toBe(
-      'SYNC-3101',
-    )
-    server.continue()
+    try {
+      expect((await failure(connection.query('SELECT 1'))).code).toBe('SYNC-3101')
+      expect((await failure(connect(endpointOf(server, { connectTimeoutMs: 1500 }), 'write'))).code).toBe(
+        'SYNC-3101',
+      )
+    } finally {
+      server.continue()
+    }
     const again = await connect(endpointOf(server), 'write')
     expect((await again.query('SELECT 1')).rows).toEqual([['1']])
     await again.close()
