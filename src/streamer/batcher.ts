@@ -26,10 +26,13 @@ export interface SealedBatch {
 
 /** A chunk on its way into the stream. */
 export interface ChunkTicket {
-  /** Resolves when the window is open, between two transactions: with what the read must see. */
-  readonly opened: Promise<Position>
+  /** Asks for the window; resolves when it is open, between two transactions: with what the read, which must come now, has to see. */
+  open(): Promise<Position>
   deliver(rows: ChunkRows, reached: { readonly after: readonly Value[] | null; readonly done: boolean }): void
-  /** A ticket that joins right after this one, for the rest of a chunk that was cut short. */
+  /**
+   * A ticket that joins right after this one, for the rest of a chunk that was cut short. It keeps the place; its window opens when it is
+   * read. (One that was open all the time until this one has joined could fill up meanwhile, and the log would stand still for good.)
+   */
   next(): ChunkTicket
   /** Resolves when the rows are in a batch. */
   readonly joined: Promise<void>
@@ -45,7 +48,7 @@ export interface Batcher {
   progress(table: string): LoadProgress | null
   /** Stores other load progress with this batch; no chunk joins any more, because the loader knows nothing of it: the session must end. */
   setProgress(progress: LoadProgress): void
-  openWindow(shape: TableShape): ChunkTicket
+  placeChunk(shape: TableShape): ChunkTicket
   /** Resolves when no chunk in flight has to be waited for; at once nearly always (chunk-window.ts, `full`). */
   windowRoom(): Promise<void> | null
   rows(): number
@@ -68,7 +71,7 @@ interface Ticket extends ChunkTicket {
   window: ChunkWindow | null
   /** Where the table's load stands once the rows have joined. */
   delivered: { readonly rows: number; readonly after: readonly Value[] | null; readonly done: boolean } | null
-  readonly open: (window: ChunkWindow, passed: Position) => void
+  readonly resolveOpened: (passed: Position) => void
   readonly settle: () => void
 }
 
@@ -79,6 +82,8 @@ export function createBatcher(
   loaded: readonly LoadProgress[],
   /** Called when a chunk's rows arrive on an idle log, so that the batch can go on its way. */
   onReady: () => void,
+  /** Chunks join a batch that is smaller; others wait for the next one, and with them the loader: a load faster than the target stays in bounds. */
+  bounds: { readonly maxRows: number; readonly maxBytes: number },
 ): Batcher {
   const windows = new Map<string, Ticket[]>()
   const progressOf = new Map(loaded.map((progress) => [progress.table, progress]))
@@ -132,7 +137,7 @@ export function createBatcher(
     for (const ticket of waitingToOpen.splice(0)) {
       const passed = tracker.position()
       ticket.window = createChunkWindow(ticket.shape, passed)
-      ticket.open(ticket.window, passed)
+      ticket.resolveOpened(passed)
     }
   }
 
@@ -141,6 +146,7 @@ export function createBatcher(
     if (isClosing) return
     for (const [name, tickets] of windows) {
       while (tickets.length > 0) {
+        if (merge.rows >= bounds.maxRows || merge.bytes >= bounds.maxBytes) return
         const ticket = tickets[0] as Ticket
         if (ticket.window === null || ticket.delivered === null || !ticket.window.reached(coordinate)) break
         joinChunk(ticket.shape, ticket.window.take())
@@ -168,7 +174,7 @@ export function createBatcher(
     )
   }
 
-  function open(shape: TableShape, behind: Ticket | null): Ticket {
+  function place(shape: TableShape, behind: Ticket | null): Ticket {
     const name = tableName(shape.id)
     const tickets = windows.get(name) ?? []
     windows.set(name, tickets)
@@ -178,10 +184,14 @@ export function createBatcher(
       shape,
       window: null,
       delivered: null,
-      opened: opened.promise,
       joined: joined.promise,
       settle: joined.resolve,
-      open: (_, passed) => opened.resolve(passed),
+      resolveOpened: opened.resolve,
+      open() {
+        waitingToOpen.push(ticket)
+        openWaiting()
+        return opened.promise
+      },
       deliver(rows, { after, done }) {
         ticket.window?.arrive(rows)
         ticket.delivered = { rows: rows.rows.length, after, done }
@@ -190,7 +200,7 @@ export function createBatcher(
         joinReady()
         onReady()
       },
-      next: () => open(shape, ticket),
+      next: () => place(shape, ticket),
       cancel() {
         const at = tickets.indexOf(ticket)
         if (at >= 0) tickets.splice(at, 1)
@@ -200,8 +210,6 @@ export function createBatcher(
     const at = behind === null ? -1 : tickets.indexOf(behind)
     if (at >= 0) tickets.splice(at + 1, 0, ticket)
     else tickets.push(ticket)
-    waitingToOpen.push(ticket)
-    openWaiting()
     return ticket
   }
 
@@ -232,7 +240,7 @@ export function createBatcher(
       isClosing = true
       setProgress(progress)
     },
-    openWindow: (shape) => open(shape, null),
+    placeChunk: (shape) => place(shape, null),
     windowRoom() {
       for (const tickets of windows.values())
         for (const ticket of tickets) if (ticket.window?.full === true) return arrival.promise
@@ -255,6 +263,8 @@ export function createBatcher(
       commitTimeUs = 0
       oldestCommitTimeUs = 0
       moved = false
+      // Chunks for which the sealed batch had no room.
+      if (windows.size > 0) joinReady()
       return batch
     },
   }

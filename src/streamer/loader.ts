@@ -2,7 +2,7 @@
  * Loads tables chunk by chunk into the running stream (DATA-PATH 2): several chunks are read at once, each joins the stream when the log
  * has reached its `high`. Progress is stored by the target together with the rows, so that a crash costs the chunks in flight and no more.
  *
- * Memory: at most `chunksInFlight` chunks of at most `maxChunkBytes` each, plus the open batch.
+ * Memory: at most `chunksInFlight` chunks of at most `maxChunkBytes` each, plus the open batch, which a chunk overfills by itself at most.
  */
 import type { Chunk, LoadProgress, SnapshotReader } from '../connectors/contract.ts'
 import { type TableShape, tableName } from '../core/schema.ts'
@@ -39,14 +39,13 @@ export async function loadTables(deps: {
   const running = new Set<Promise<void>>()
   let failure: unknown
 
-  const abort = aborted(signal)
-  abort.catch(() => {})
+  const unlessAborted = <T>(promise: Promise<T>): Promise<T> => orAborted(promise, signal)
 
   async function readChunk(ticket: ChunkTicket, chunk: Chunk): Promise<void> {
     let current = ticket
     let after = chunk.after
     for (;;) {
-      const passed = await Promise.race([current.opened, abort])
+      const passed = await unlessAborted(current.open())
       const read = await snapshot.read(
         { table: chunk.table, after, upTo: chunk.upTo },
         passed,
@@ -58,11 +57,11 @@ export async function loadTables(deps: {
       const lastKey: readonly Value[] | null = read.complete
         ? (chunk.upTo ?? (lastRow === undefined ? after : keyValues(chunk.table, lastRow)))
         : keyValues(chunk.table, lastRow as readonly Value[])
-      // The rest of a chunk that was cut short must join next, so its window opens before this one can join.
+      // The rest of a chunk that was cut short must join next, so it takes its place before this one can join.
       const rest = read.complete ? null : current.next()
       counters.rows += read.rows.length
       current.deliver(read, { after: lastKey, done: read.complete && chunk.upTo === null })
-      await Promise.race([current.joined, abort])
+      await unlessAborted(current.joined)
       if (rest === null) return
       current = rest
       after = lastKey
@@ -75,11 +74,11 @@ export async function loadTables(deps: {
     const ownChunks: Promise<void>[] = []
     let chunkRows = Math.min(firstChunkRows, options.chunkRows)
     for (;;) {
-      await Promise.race([free.take(), abort])
+      await unlessAborted(free.take())
       if (failure !== undefined) throw failure
       const upTo = await snapshot.chunkEnd(shape, after, chunkRows, deps.filterSql(shape))
       signal.throwIfAborted()
-      const ticket = batcher.openWindow(shape)
+      const ticket = batcher.placeChunk(shape)
       const task = readChunk(ticket, { table: shape, after, upTo })
         .catch((error: unknown) => {
           failure ??= error
@@ -115,10 +114,13 @@ export async function loadTables(deps: {
 const keyValues = (shape: TableShape, row: readonly Value[]): readonly Value[] =>
   (shape.primaryKey?.ordinals ?? []).map((ordinal) => row[ordinal] as Value)
 
-const aborted = (signal: AbortSignal): Promise<never> =>
-  new Promise((_, reject) => {
-    if (signal.aborted) reject(signal.reason)
-    else signal.addEventListener('abort', () => reject(signal.reason), { once: true })
+/** Not a race with one promise for all: it would keep every one of its rivals in memory for as long as the load takes. */
+const orAborted = <T>(promise: Promise<T>, signal: AbortSignal): Promise<T> =>
+  new Promise((resolve, reject) => {
+    const onAbort = (): void => reject(signal.reason)
+    if (signal.aborted) onAbort()
+    else signal.addEventListener('abort', onAbort, { once: true })
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort))
   })
 
 function createSlots(count: number): { take(): Promise<void>; give(): void } {

@@ -4,6 +4,7 @@
  *
  * Backpressure: `room()` holds the consumer back while the open batch is full, which stops reading from the source's socket.
  */
+import { SyncError } from '../core/errors.ts'
 import type { Applier } from './applier.ts'
 import type { Batcher, SealedBatch } from './batcher.ts'
 
@@ -22,9 +23,9 @@ export interface Pump {
   /** Applies the open batch if it is worth it and the target is idle. */
   kick(): void
   isFull(): boolean
-  /** Resolves when the open batch has room. */
+  /** Resolves when the open batch has room. Rejects when the pump was stopped before. */
   room(): Promise<void>
-  /** Resolves when everything consumed so far is confirmed. */
+  /** Resolves when everything consumed so far is confirmed, and only then: rejects when the pump was stopped before. */
   flush(): Promise<void>
   /** Commit time of the oldest transaction not confirmed; 0 when there is none. */
   oldestPendingUs(): number
@@ -59,13 +60,19 @@ export function createPump(
     return Math.max(0, batcher.openedAtMs() + options.maxDelayMs - performance.now())
   }
 
+  /** What sealing throws (chunks join then) fails like what applying throws. */
+  async function applySealed(): Promise<SealedBatch> {
+    const batch = batcher.seal()
+    await applier.apply(batch)
+    return batch
+  }
+
   function start(): Promise<void> {
     const oldest = batcher.oldestCommitTimeUs()
-    const batch = batcher.seal()
     sealed++
     applyingOldestUs = oldest
-    applying = applier.apply(batch).then(
-      () => {
+    applying = applySealed().then(
+      (batch) => {
         applying = null
         confirmed++
         applyingOldestUs = 0
@@ -83,28 +90,36 @@ export function createPump(
     return applying
   }
 
+  function startUnlessStopped(): Promise<void> {
+    if (stopped) throw new SyncError('SYNC-4001', 'The session ended')
+    return start()
+  }
+
   function kick(): void {
     if (stopped || applying !== null) return
     const wait = waitMs()
     if (wait === null) return
     if (wait === 0) void start()
-    else if (timer === null)
+    else {
+      // Anew each time: what came since may be due sooner.
+      if (timer !== null) clearTimeout(timer)
       timer = setTimeout(() => {
         timer = null
         kick()
       }, wait)
+    }
   }
 
   return {
     kick,
     isFull,
     async room() {
-      while (!stopped && isFull()) await (applying ?? start())
+      while (isFull()) await (applying ?? startUnlessStopped())
     },
     async flush() {
       // Not "until nothing is left": under writes that never stop there is always more.
       const goal = batcher.isEmpty() ? sealed : sealed + 1
-      while (confirmed < goal && !stopped) await (applying ?? start())
+      while (confirmed < goal) await (applying ?? startUnlessStopped())
     },
     oldestPendingUs: () => applyingOldestUs || batcher.oldestCommitTimeUs(),
     isApplying: () => applying !== null,

@@ -10,6 +10,9 @@ import type { LogEvent, TransactionSlice } from '../core/transaction.ts'
 import { createBatcher } from './batcher.ts'
 import type { Router } from './router.ts'
 
+/** The bounds are those of the batch as it was. */
+const unbounded = { maxRows: Number.POSITIVE_INFINITY, maxBytes: Number.POSITIVE_INFINITY }
+
 export interface Reformed {
   readonly merge: Merge
   readonly commitTimeUs: number
@@ -24,7 +27,7 @@ export async function reform(
   tracker: PositionTracker,
   router: Router,
 ): Promise<Reformed> {
-  const batcher = createBatcher(tracker, router, [], () => {})
+  const batcher = createBatcher(tracker, router, [], () => {}, unbounded)
   const { to } = unfinished
   const finish = (rest: readonly LogEvent[]): Reformed => {
     if (batcher.isEmpty()) return { merge: createMerge(), commitTimeUs: 0, rest }
@@ -39,10 +42,12 @@ export async function reform(
     for (let i = 0; i < next.value.length; i++) {
       const event = next.value[i] as LogEvent
       if (event.kind === 'progress') continue
-      if (event.kind === 'schema-change')
-        throw new SyncError('SYNC-9001', `A definition changed inside batch ${unfinished.batch}`, {
-          details: { id: event.id },
-        })
+      if (event.kind === 'schema-change') {
+        // It was passed inside the batch then, so it concerned nobody: those that do stand between two batches.
+        batcher.pass(event)
+        if (tracker.covers(to)) return finish(next.value.slice(i + 1))
+        continue
+      }
       const [inside, outside] = cutAt(event, tracker.position(), to)
       batcher.consume(inside)
       if (tracker.covers(to))

@@ -50,11 +50,14 @@ export async function runSession(context: SessionContext): Promise<SessionEnd> {
 async function runWithSink(context: SessionContext, sink: Sink): Promise<SessionEnd> {
   const { source, options, board } = context
   const resume = await sink.takeOver(context.epoch)
-  const { router, shapes } = await readDefinitions(source, context.target, options.rules, context.recheck)
+  // The definitions after the position, and after all up to it is visible: the log shows a statement before the catalogue does (a source that
+  // waits for a replica's word between the two may take seconds), and one that is not in the log to come must be in the catalogue.
   const position = resume.position ?? (await source.head())
-  if (resume.position === null) await sink.begin(position)
   const from = resume.unfinished?.from ?? position
   await source.assertRetained(from)
+  if (from !== position) await source.assertRetained(position)
+  const { router, shapes } = await readDefinitions(source, context.target, options.rules, context.recheck)
+  if (resume.position === null) await sink.begin(position)
   board.tookOver(position, resume.batch)
 
   const stream = source.follow(from, { acknowledged: context.acknowledged })
@@ -81,7 +84,13 @@ async function runWithSink(context: SessionContext, sink: Sink): Promise<Session
       rest = reformed.rest
     }
 
-    const batcher: Batcher = createBatcher(source.tracker(position), router, resume.load, () => pump?.kick())
+    const batcher: Batcher = createBatcher(
+      source.tracker(position),
+      router,
+      resume.load,
+      () => pump?.kick(),
+      options.batch,
+    )
     pump = createPump(
       batcher,
       applier,
