@@ -48,6 +48,7 @@ export async function passDefinitionChange(
   if (!isAcknowledged && !(await hasNothingThere(context, effect))) assertPassable(effect, words, event.id)
   let definitions: Definitions
   try {
+    await becomesVisible(context.source, batcher, event)
     await context.recheck()
     definitions = await readDefinitions(context.source, context.target, rules, context.recheck)
   } catch (error) {
@@ -63,10 +64,11 @@ export async function passDefinitionChange(
     )
   }
   const progress = progressAfter(context, batcher, effect, definitions, isAcknowledged ? null : event, words)
-  context.fitted.add(event.id)
   for (const entry of progress) batcher.setProgress(entry)
   batcher.pass(event)
   await pump.flush()
+  // Not before: a session that passes it without more ado must find the batch cut here, and the load progress stored.
+  context.fitted.add(event.id)
   return true
 }
 
@@ -78,6 +80,13 @@ async function hasNothingThere(
   if (effect.kind !== 'dropped' && effect.kind !== 'rows') return false
   const mappings = mapTables(options.rules, effect.tables)
   return (await target.tables(mappings.map((mapping) => mapping.target))).size === 0
+}
+
+/** The log shows a statement before the catalogue does. */
+async function becomesVisible(source: Source, batcher: Batcher, event: SchemaChange): Promise<void> {
+  const tracker = source.tracker(batcher.position())
+  tracker.advance(event)
+  await source.assertRetained(tracker.position())
 }
 
 function concerns(rules: readonly TableRule[], effect: SchemaChangeEffect): boolean {

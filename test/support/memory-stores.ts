@@ -16,9 +16,9 @@ import type {
 } from '../../src/connectors/contract.ts'
 import { SyncError } from '../../src/core/errors.ts'
 import type { LaneWork } from '../../src/core/plan.ts'
-import type { Position } from '../../src/core/position.ts'
+import { type Position, samePosition } from '../../src/core/position.ts'
 import type { Column, TableShape } from '../../src/core/schema.ts'
-import type { LogEvent, RowChange, TransactionSlice } from '../../src/core/transaction.ts'
+import type { LogEvent, RowChange, SchemaChange, TransactionSlice } from '../../src/core/transaction.ts'
 import type { Row, Value } from '../../src/core/value.ts'
 
 export type Random = () => number
@@ -44,6 +44,9 @@ const column = (name: string, kind: 'int' | 'text', nullable = false): Column =>
       : { kind, charset: 'utf8mb4', maxBytes: 80, sql: 'varchar(20)' },
 })
 
+/** What `n` gets by ALTER TABLE, at most once in a history; the target has it from the start. */
+const extra = column('extra', 'int', true)
+
 /** `n`: an integer key and a unique integer. `c`: a text key under a collation that ignores case, and a unique text. */
 export const shapes: readonly TableShape[] = [
   {
@@ -59,6 +62,14 @@ export const shapes: readonly TableShape[] = [
     uniqueKeys: [{ name: 'u', ordinals: [1], comparesBytes: false }],
   },
 ]
+
+const wide: TableShape = {
+  ...(shapes[0] as TableShape),
+  columns: [...(shapes[0] as TableShape).columns, extra],
+}
+const widened = (shape: TableShape): TableShape => (shape.id.name === 'n' ? wide : shape)
+/** As a table with all columns would have it. */
+const whole = (row: Row): Row => (row.length === 3 ? [...row, null] : row)
 
 /** How the server compares: text without regard to case. */
 const folded = (value: Value): string => (typeof value === 'string' ? `s${value.toLowerCase()}` : `i${value}`)
@@ -77,7 +88,9 @@ const turn = async (random: Random): Promise<void> => {
 export class MemorySource {
   /** states[i] is the source after i transactions. */
   readonly states: Tables[] = [emptyTables()]
-  readonly log: RowChange[][] = [[]]
+  readonly log: (RowChange[] | string)[] = [[]]
+  /** The first state in which `n` has its fourth column. */
+  private widenedAt = Number.POSITIVE_INFINITY
   /** Transactions in the log, visible to reads, and counted as executed: executed <= visible <= written. */
   written = 0
   visible = 0
@@ -97,11 +110,37 @@ export class MemorySource {
     const count =
       this.random() < 0.1 ? 10 + Math.floor(this.random() * 30) : 1 + Math.floor(this.random() * 4)
     for (let i = 0; i < count; i++) this.change(tables, changes)
+    this.append(tables, changes)
+  }
+
+  /** A statement of which the log has only the words; one in three alters `n`, if that was not done yet. */
+  define(): void {
+    const tables = copyTables(this.states[this.written] as Tables)
+    if (this.random() < 0.67 || this.isWide(this.written)) {
+      const others = [
+        "CREATE USER 'u'",
+        'ALTER TABLE elsewhere.n ADD COLUMN x INT',
+        'ALTER TABLE s.c COMMENT = "x"',
+      ]
+      this.append(tables, others[Math.floor(this.random() * 3)] as string)
+      return
+    }
+    this.widenedAt = this.written + 1
+    const rows = tables.get('n') as Map<string, Row>
+    for (const [key, row] of rows) rows.set(key, [...row, null])
+    this.append(tables, 'ALTER TABLE s.n ADD COLUMN extra INT NULL')
+  }
+
+  private append(tables: Tables, entry: RowChange[] | string): void {
     this.states.push(tables)
-    this.log.push(changes)
+    this.log.push(entry)
     this.written++
     this.wake.resolve()
     this.wake = Promise.withResolvers<void>()
+  }
+
+  private isWide(state: number): boolean {
+    return state >= this.widenedAt
   }
 
   settle(): void {
@@ -117,7 +156,8 @@ export class MemorySource {
   }
 
   private change(tables: Tables, changes: RowChange[]): void {
-    const shape = shapes[this.random() < 0.6 ? 0 : 1] as TableShape
+    const plain = shapes[this.random() < 0.6 ? 0 : 1] as TableShape
+    const shape = this.isWide(this.written) ? widened(plain) : plain
     const rows = tables.get(shape.id.name) as Map<string, Row>
     const keys = shape.id.name === 'n' ? 12 : 8
     const pickKey = (): Value => {
@@ -150,6 +190,7 @@ export class MemorySource {
         if (unique !== null && other[1] !== null && folded(other[1] as Value) === folded(unique)) return
       }
     }
+    if (after !== null && shape.columns.length === 4) after = [...after, this.version]
     if (before !== null) rows.delete(folded(before[0] as Value))
     if (after !== null) rows.set(folded(after[0] as Value), after)
     changes.push({ table: shape, before, after })
@@ -163,12 +204,18 @@ export class MemorySource {
     }
     return {
       schemas: async () => ['s'],
-      tables: async () => shapes,
+      tables: async () => {
+        await step()
+        return this.isWide(this.visible) ? shapes.map(widened) : shapes
+      },
       head: async () => {
         await step()
         return { token: String(this.executed), ordinal: 0 }
       },
-      assertRetained: step,
+      assertRetained: async (from) => {
+        await this.executes(Number(from.token))
+        await step()
+      },
       follow: (from) => this.follow(from, fails, lost),
       tracker: createTracker,
       snapshot: {
@@ -179,10 +226,7 @@ export class MemorySource {
           return left.length > rows ? [(left[rows - 1] as Row)[0] as Value] : null
         },
         read: async (chunk, passed, _, maxBytes): Promise<ChunkRows> => {
-          while (this.executed < Number(passed.token)) {
-            await new Promise((resolve) => setImmediate(resolve))
-            this.settle()
-          }
+          await this.executes(Number(passed.token))
           await step()
           const low = this.executed
           await step()
@@ -204,12 +248,22 @@ export class MemorySource {
     }
   }
 
+  private async executes(count: number): Promise<void> {
+    while (this.executed < count) {
+      await new Promise((resolve) => setImmediate(resolve))
+      this.settle()
+    }
+  }
+
   /** Rows in key order as a read sees them now. */
   private range(table: TableShape, after: readonly Value[] | null, upTo: readonly Value[] | null): Row[] {
     const order = (value: Value): string =>
       typeof value === 'number' ? String(value).padStart(4, '0') : folded(value)
     const rows = [...((this.states[this.visible] as Tables).get(table.id.name) as Map<string, Row>).values()]
+    const width = table.columns.length
+    if (rows.some((row) => row.length < width)) throw new SyncError('SYNC-2101', 'an unknown column')
     return rows
+      .map((row) => row.slice(0, width))
       .filter((row) => after === null || order(row[0] as Value) > order(after[0] as Value))
       .filter((row) => upTo === null || order(row[0] as Value) <= order(upTo[0] as Value))
       .sort((a, b) => (order(a[0] as Value) < order(b[0] as Value) ? -1 : 1))
@@ -246,15 +300,30 @@ export class MemorySource {
       const events: LogEvent[] = []
       const many = 1 + Math.floor(this.random() * 5)
       for (let i = 0; i < many && next <= this.written; i++, next++) {
-        events.push(...this.slices(next, skip))
+        events.push(...this.eventsOf(next, skip))
         skip = 0
       }
       yield events
     }
   }
 
-  private slices(number: number, skip: number): TransactionSlice[] {
-    const changes = (this.log[number] as RowChange[]).slice(skip)
+  private eventsOf(number: number, skip: number): (TransactionSlice | SchemaChange)[] {
+    const entry = this.log[number] as RowChange[] | string
+    if (typeof entry !== 'string') return this.slices(number, entry.slice(skip), skip)
+    const coordinate = { file: 1, offset: number * 1000 }
+    return [
+      {
+        kind: 'schema-change',
+        id: String(number),
+        coordinate,
+        commitTimeUs: number,
+        schema: 's',
+        statement: entry,
+      },
+    ]
+  }
+
+  private slices(number: number, changes: RowChange[], skip: number): TransactionSlice[] {
     const slices: TransactionSlice[] = []
     const size = changes.length > 6 ? 1 + Math.floor(this.random() * 6) : changes.length + 1
     let at = 0
@@ -318,7 +387,7 @@ export class MemoryTarget {
 
   open(fails: () => boolean): Target {
     return {
-      tables: async () => new Map(shapes.map((shape) => [`s.${shape.id.name}`, shape])),
+      tables: async () => new Map(shapes.map((shape) => [`s.${shape.id.name}`, widened(shape)])),
       sink: async () => this.sink(fails),
       close: async () => {},
     }
@@ -402,7 +471,9 @@ export class MemoryTarget {
   }
 
   private startBatch(header: BatchHeader): void {
-    if (this.header !== null) this.checkBoundary(this.header.to)
+    // The same bounds again, under another number: the batch is not done yet, its plan has changed.
+    const isAgain = this.header !== null && samePosition(this.header.to, header.to)
+    if (this.header !== null && !isAgain) this.checkBoundary(this.header.to)
     this.header = header
   }
 
@@ -449,7 +520,9 @@ export class MemoryTarget {
     const highest = this.highest.get(`${table}/${key}`) ?? 0
     if (version < highest) this.violations.push(`${table}: ${key} goes back from ${highest} to ${version}`)
     this.highest.set(`${table}/${key}`, version)
-    rows.set(key, row)
+    // A column that the statement does not name keeps its value.
+    const kept = rows.get(key)?.[3] ?? null
+    rows.set(key, row.length === 3 ? [...row, kept] : row)
   }
 
   /** DATA-PATH 1: every row that is there equals the source's row at the position. */
@@ -459,7 +532,7 @@ export class MemoryTarget {
     for (const [name, rows] of this.tables)
       for (const [key, row] of rows) {
         const original = source.get(name)?.get(key)
-        if (original === undefined || exact(original) !== exact(row))
+        if (original === undefined || exact(whole(original)) !== exact(whole(row)))
           this.violations.push(
             `at ${position.token}: ${name} has ${exact(row)}, the source ${original === undefined ? 'nothing' : exact(original)}`,
           )
@@ -469,7 +542,9 @@ export class MemoryTarget {
   differences(): string[] {
     const source = this.source.states[this.source.written] as Tables
     const lines = (tables: Tables): string[] =>
-      [...tables].flatMap(([name, rows]) => [...rows.values()].map((row) => `${name} ${exact(row)}`)).sort()
+      [...tables]
+        .flatMap(([name, rows]) => [...rows.values()].map((row) => `${name} ${exact(whole(row))}`))
+        .sort()
     const mine = new Set(lines(this.tables))
     const theirs = new Set(lines(source))
     return [

@@ -5,8 +5,10 @@
  */
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
+import { SyncError } from '../../../src/core/errors.ts'
 import { createEngine, type Engine } from '../../../src/streamer/engine.ts'
 import type { EngineOptions } from '../../../src/streamer/options.ts'
+import type { EngineOutcome } from '../../../src/streamer/status.ts'
 import { createRandom, MemorySource, MemoryTarget } from '../../support/memory-stores.ts'
 
 const rule = {
@@ -29,10 +31,11 @@ async function runHistory(seed: number): Promise<{ violations: string[]; differe
   let isCalm = false
   const failRate = random() * 0.08
   const fails = (): boolean => !isCalm && random() < failRate
-  const options: EngineOptions = {
+  /** Every engine may have other options: what a predecessor began under its own must still be finished. */
+  const randomOptions = (): EngineOptions => ({
     pipeline: 'p',
     origin: 'test',
-    rules: [rule],
+    rules: [{ ...rule, exclude: random() < 0.5 ? [] : ['s.none'] }],
     lanes: 1 + Math.floor(random() * 4),
     batch: { maxRows: 2 + Math.floor(random() * 20), maxBytes: 1 << 20, maxDelayMs: 0 },
     smallBatchRows: Math.floor(random() * 6),
@@ -41,18 +44,20 @@ async function runHistory(seed: number): Promise<{ violations: string[]; differe
       chunkRows: 1 + Math.floor(random() * 4),
       chunksInFlight: 1 + Math.floor(random() * 4),
     },
-  }
+  })
   let epoch = 1_000n
-  const start = (): { engine: Engine; done: Promise<unknown> } => {
+  const start = (): { engine: Engine; done: Promise<EngineOutcome> } => {
     epoch += 1_000n
     const engine = createEngine(
       {
         openSource: async () => source.open(fails),
         openTarget: async () => target.open(fails),
-        recheck: async () => {},
+        recheck: async () => {
+          if (fails()) throw new SyncError('SYNC-3101', 'the test cut the check')
+        },
         firstBackoffMs: 0,
       },
-      options,
+      randomOptions(),
       epoch,
       [],
     )
@@ -62,9 +67,17 @@ async function runHistory(seed: number): Promise<{ violations: string[]; differe
   const all = [current]
   for (let i = 0; i < 60; i++) {
     if (random() < 0.7) source.commit()
+    if (random() < 0.08) source.define()
     source.settle()
     // A successor starts while the old engine still runs: the old one is a zombie from then on.
     if (random() < 0.03) {
+      current = start()
+      all.push(current)
+    }
+    if (random() < 0.03) {
+      current.engine.drain()
+      const outcome = await current.done
+      if (outcome.kind === 'blocked') return { violations: [JSON.stringify(outcome)], differences: [] }
       current = start()
       all.push(current)
     }
@@ -72,7 +85,11 @@ async function runHistory(seed: number): Promise<{ violations: string[]; differe
   }
   isCalm = true
   const deadline = performance.now() + 20_000
-  while (performance.now() < deadline) {
+  let isOver = false
+  void current.done.then(() => {
+    isOver = true
+  })
+  while (performance.now() < deadline && !isOver) {
     source.settleAll()
     const { position, phase } = current.engine.status()
     if (phase === 'streaming' && position?.token === String(source.written) && target.loadDone()) break
@@ -80,8 +97,9 @@ async function runHistory(seed: number): Promise<{ violations: string[]; differe
   }
   // A zombie that has nothing to write has no way of learning that it is one.
   for (const { engine } of all) engine.drain()
-  await Promise.all(all.map(({ done }) => done))
-  return { violations: target.violations, differences: target.differences() }
+  const outcomes = await Promise.all(all.map(({ done }) => done))
+  const blocked = outcomes.filter(({ kind }) => kind === 'blocked').map((outcome) => JSON.stringify(outcome))
+  return { violations: [...target.violations, ...blocked], differences: target.differences() }
 }
 
 const runs = Number(process.env['SYNCLINE_HISTORIES'] ?? 300)
