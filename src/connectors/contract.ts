@@ -124,6 +124,8 @@ export interface LoadProgress {
   readonly table: string
   /** Key of the last loaded row, or null before the first. */
   readonly after: readonly Value[] | null
+  /** `keyOrder` of the table when `after` was its last row's key (core/key-order.ts). Absent: not known, of an earlier version. */
+  readonly keyOrder?: string
   readonly rows: number
   readonly done: boolean
 }

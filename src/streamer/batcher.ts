@@ -8,6 +8,7 @@
  */
 import type { ChunkRows, LoadProgress, PositionTracker } from '../connectors/contract.ts'
 import { type ChunkWindow, createChunkWindow } from '../core/chunk-window.ts'
+import { keyOrder } from '../core/key-order.ts'
 import { createMerge, type Merge } from '../core/merge.ts'
 import type { LogCoordinate, Position } from '../core/position.ts'
 import { type TableShape, tableName } from '../core/schema.ts'
@@ -151,7 +152,13 @@ export function createBatcher(
         if (ticket.window === null || ticket.delivered === null || !ticket.window.reached(coordinate)) break
         joinChunk(ticket.shape, ticket.window.take())
         const { rows, after, done } = ticket.delivered
-        setProgress({ table: name, after, rows: (progressOf.get(name)?.rows ?? 0) + rows, done })
+        setProgress({
+          table: name,
+          after,
+          keyOrder: keyOrder(ticket.shape),
+          rows: (progressOf.get(name)?.rows ?? 0) + rows,
+          done,
+        })
         tickets.shift()
         ticket.settle()
       }

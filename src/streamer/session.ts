@@ -7,6 +7,7 @@
  */
 import type { LoadProgress, Sink } from '../connectors/contract.ts'
 import { SyncError } from '../core/errors.ts'
+import { keyOrder } from '../core/key-order.ts'
 import type { Position } from '../core/position.ts'
 import { type TableShape, tableName } from '../core/schema.ts'
 import type { LogEvent } from '../core/transaction.ts'
@@ -58,6 +59,7 @@ async function runWithSink(context: SessionContext, sink: Sink): Promise<Session
   if (from !== position) await source.assertRetained(position)
   const { router, shapes } = await readDefinitions(source, context.target, options.rules, context.recheck)
   if (resume.position === null) await sink.begin(position)
+  const load = resume.load.map((entry) => inPresentOrder(entry, shapes))
   board.tookOver(position, resume.batch)
 
   const stream = source.follow(from, { acknowledged: context.acknowledged })
@@ -87,7 +89,7 @@ async function runWithSink(context: SessionContext, sink: Sink): Promise<Session
     const batcher: Batcher = createBatcher(
       source.tracker(position),
       router,
-      resume.load,
+      load,
       () => pump?.kick(),
       options.batch,
     )
@@ -100,8 +102,7 @@ async function runWithSink(context: SessionContext, sink: Sink): Promise<Session
     )
     board.pump(pump)
 
-    const load = runLoad(context, batcher, pump, router, shapes, resume.load, loadAbort.signal)
-    load.catch(end.reject)
+    runLoad(context, batcher, pump, router, shapes, load, loadAbort.signal).catch(end.reject)
     const consume = consumeLog(context, batcher, pump, events, rest)
     return await Promise.race([consume, end.promise])
   } finally {
@@ -110,6 +111,14 @@ async function runWithSink(context: SessionContext, sink: Sink): Promise<Session
     pump?.stop()
     await stream.close()
   }
+}
+
+/** A key says how far a load got only in the order in which it was the last one; otherwise the table is loaded from its start. */
+function inPresentOrder(progress: LoadProgress, shapes: readonly TableShape[]): LoadProgress {
+  const { table, done, keyOrder: known } = progress
+  const shape = done ? undefined : shapes.find(({ id }) => tableName(id) === table)
+  if (shape === undefined || known === undefined || known === keyOrder(shape)) return progress
+  return { table, after: null, rows: 0, done: false }
 }
 
 async function consumeLog(

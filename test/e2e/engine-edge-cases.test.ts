@@ -222,3 +222,35 @@ describe('load under writes', () => {
     await writer.end()
   })
 })
+
+describe('a load that was interrupted', () => {
+  it.each([
+    {
+      change: 'another primary key',
+      key: 'a INT PRIMARY KEY',
+      other: 'b INT NOT NULL',
+      values: '10000 + i, 40000 - i',
+      alter: 'DROP PRIMARY KEY, ADD PRIMARY KEY (b)',
+    },
+    {
+      change: 'another order of the same key',
+      key: 'a VARCHAR(20) COLLATE utf8mb4_bin PRIMARY KEY',
+      other: 'b INT',
+      values: "CONCAT(IF(i % 2, 'a', 'B'), i + 100000), i",
+      alter: 'MODIFY a VARCHAR(20) COLLATE utf8mb4_0900_ai_ci',
+    },
+  ])('goes on from the start where the table has $change since', async ({ key, other, values, alter }) => {
+    await createTables(`CREATE TABLE t (${key}, ${other})`)
+    await rig.source.query(`SET SESSION cte_max_recursion_depth = 100000;
+      INSERT INTO t WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 30000) SELECT ${values} FROM n`)
+    const first = rig.start({ load: { enabled: true, chunkRows: 100, chunksInFlight: 1 } })
+    await until(first, 30_000, ({ load, phase }) => {
+      if (phase !== 'loading' && load.tables > 0) throw new Error('the load was done too soon for this test')
+      return load.rows > 5_000
+    })
+    await first.drain()
+    for (const connection of [rig.target, rig.source]) await connection.query(`ALTER TABLE t ${alter}`)
+    await rig.settled(rig.start())
+    await expectEqual('t')
+  })
+})

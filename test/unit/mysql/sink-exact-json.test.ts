@@ -5,9 +5,9 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import {
   keyText,
-  keyValuesOf,
   positionOf,
   positionText,
+  storedKeyOf,
 } from '../../../src/connectors/mysql/sink/exact-json.ts'
 import type { Value } from '../../../src/core/value.ts'
 
@@ -23,10 +23,11 @@ const value: fc.Arbitrary<Value> = fc.oneof(
 
 test('key values of every kind survive', () => {
   fc.assert(
-    fc.property(fc.array(value), (key) => {
-      const text = keyText(key)
+    fc.property(fc.array(value), fc.option(fc.string(), { nil: undefined }), (key, order) => {
+      const text = keyText(order === undefined ? { values: key } : { values: key, order })
       expect(text).toMatch(/^[ -~]*$/)
-      const back = keyValuesOf(text)
+      const { values: back, order: backOrder } = storedKeyOf(text)
+      expect(backOrder).toBe(order)
       expect(back.length).toBe(key.length)
       back.forEach((part, i) => expect(Object.is(part, key[i])).toBe(true))
     }),
@@ -46,10 +47,10 @@ test('positions survive', () => {
 test.each(['', 'x', '{}', '[{"k":1}]', '[true]', '{"token":1,"ordinal":0}'])(
   '%s is not guessed at',
   (text) => {
-    if (text.startsWith('[')) expect(() => keyValuesOf(text)).toThrow('cannot be read')
+    if (text.startsWith('[')) expect(() => storedKeyOf(text)).toThrow('cannot be read')
     else {
       expect(() => positionOf(text)).toThrow('cannot be read')
-      expect(() => keyValuesOf(text)).toThrow('cannot be read')
+      expect(() => storedKeyOf(text)).toThrow('cannot be read')
     }
   },
 )

@@ -26,12 +26,23 @@ export function positionOf(text: string): Position {
   return { token: found.token, ordinal: found.ordinal }
 }
 
-export const keyText = (key: readonly Value[]): string => asciiJson(key.map(encoded))
+/** A key, and by which order of its table it is the last one (core/key-order.ts). */
+export interface StoredKey {
+  readonly values: readonly Value[]
+  readonly order?: string
+}
 
-export function keyValuesOf(text: string): readonly Value[] {
+export const keyText = ({ values, order }: StoredKey): string => {
+  const key = values.map(encoded)
+  return asciiJson(order === undefined ? key : { order, key })
+}
+
+export function storedKeyOf(text: string): StoredKey {
   const found = parsed(text)
-  if (!Array.isArray(found)) throw unreadable(text)
-  return found.map((part) => decoded(part, text))
+  const { order, key } = (Array.isArray(found) ? { key: found } : (found ?? {})) as Record<string, unknown>
+  if (!Array.isArray(key) || (order !== undefined && typeof order !== 'string')) throw unreadable(text)
+  const values = key.map((part) => decoded(part, text))
+  return order === undefined ? { values } : { values, order }
 }
 
 function encoded(value: Value): unknown {

@@ -8,6 +8,7 @@
  * After a crash of anything: these rows are read again, and they are the truth.
  */
 
+import type { Value } from '../../../core/value.ts'
 import type { BatchHeader, LoadProgress } from '../../contract.ts'
 import { textLiteral } from '../sql-text.ts'
 import { keyText, positionText } from './exact-json.ts'
@@ -101,11 +102,14 @@ export const laneAssignments = (header: BatchHeader, phase: number): readonly st
   `source_commit_us = ${Math.trunc(header.sourceCommitTimeUs)}`,
 ]
 
+const afterText = (values: readonly Value[], order: string | undefined): string =>
+  keyText(order === undefined ? { values } : { values, order })
+
 /** Upserts load progress; the caller gives at least one. */
 export function loadStatement(pipeline: string, load: readonly LoadProgress[]): string {
   const rows = load.map(
-    ({ table, after, rows: loaded, done }) =>
-      `(${textLiteral(pipeline)}, ${textLiteral(table)}, ${after === null ? 'NULL' : textLiteral(keyText(after))}, ` +
+    ({ table, after, keyOrder, rows: loaded, done }) =>
+      `(${textLiteral(pipeline)}, ${textLiteral(table)}, ${after === null ? 'NULL' : textLiteral(afterText(after, keyOrder))}, ` +
       `${loaded}, ${done ? 1 : 0})`,
   )
   return (

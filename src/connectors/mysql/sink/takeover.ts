@@ -11,7 +11,7 @@ import type { LoadProgress, Resume, UnfinishedBatch } from '../../contract.ts'
 import type { Connection } from '../connection.ts'
 import { classify } from '../errors.ts'
 import { textLiteral } from '../sql-text.ts'
-import { keyValuesOf, positionOf } from './exact-json.ts'
+import { positionOf, storedKeyOf } from './exact-json.ts'
 import { createStatements, loadTable, markTable, type Ownership } from './mark-table.ts'
 
 export interface TakeoverDeps {
@@ -161,12 +161,18 @@ async function lockAndTake(deps: TakeoverDeps, ownership: Ownership): Promise<Re
     load: (load?.rows ?? []).map(
       ([table, after, rows, done]): LoadProgress => ({
         table: Buffer.from(table as string, 'latin1').toString('utf8'),
-        after: after === null ? null : keyValuesOf(after as string),
+        ...afterOf(after as string | null),
         rows: Number(rows),
         done: done === '1',
       }),
     ),
   }
+}
+
+function afterOf(text: string | null): Pick<LoadProgress, 'after' | 'keyOrder'> {
+  if (text === null) return { after: null }
+  const { values, order } = storedKeyOf(text)
+  return order === undefined ? { after: values } : { after: values, keyOrder: order }
 }
 
 /** Locks every row, in the order of slots, so that two takeovers wait for each other and never deadlock. */
