@@ -82,9 +82,10 @@ const stream = z
             'Batches up to this many rows are written in one transaction; larger ones by all lanes in parallel.',
         }),
         maxBytes: size('64KiB', '256MiB').default('8MiB').meta({ description: 'Most bytes in a batch.' }),
-        maxDelay: duration('0ms', '60s')
-          .default('20ms')
-          .meta({ description: 'Longest wait for a batch to fill.' }),
+        maxDelay: duration('0ms', '60s').default('0ms').meta({
+          description:
+            'How long a small batch may wait for more rows while the target is idle. While it is busy, batches fill by themselves.',
+        }),
       })
       .prefault({})
       .meta({ description: 'When a batch is closed: whichever comes first.' }),

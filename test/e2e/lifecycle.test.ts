@@ -185,7 +185,7 @@ it('a changed file: seen before, applied, and the stream goes on with it', async
   const diff = await here.stack.cli(['diff', '-f', changed])
   expect(diff.code).toBe(7)
   expect(diff.stdout).toMatch(
-    /^pipeline\/changed would be changed\n {2}spec\.stream\.lanes: 4 -> 2 {2}\(restart\)\n {2}spec\.stream\.batch\.maxDelay: "20ms" -> "5ms" {2}\(restart\)\n {2}the stream restarts: changed\n$/,
+    /^pipeline\/changed would be changed\n {2}spec\.stream\.lanes: 4 -> 2 {2}\(restart\)\n {2}spec\.stream\.batch\.maxDelay: "0ms" -> "5ms" {2}\(restart\)\n {2}the stream restarts: changed\n$/,
   )
   const dry = JSON.parse((await ok('apply', '-f', changed, '--dry-run', '-o', 'json')).stdout) as unknown[]
   expect(dry).toHaveLength(3)
