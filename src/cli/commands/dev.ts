@@ -10,7 +10,7 @@ import { connect } from 'node:net'
 import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import type { Command } from 'commander'
+import { type Command, Option } from 'commander'
 import { SyncError } from '../../core/errors.ts'
 import { type CommandContext, type GlobalOptions, optionsOf } from '../context.ts'
 import { defaultListen } from './processes.ts'
@@ -34,7 +34,9 @@ export function addDev(program: Command, context: CommandContext): void {
     .description(
       'Runs the API server and the workers on this machine until Ctrl-C, and Temporal too where there is none.',
     )
-    .option('--listen <host:port>', 'address of the API', defaultListen)
+    .addOption(
+      new Option('--listen <host:port>', 'address of the API').env('SYNCLINE_LISTEN').default(defaultListen),
+    )
     .action(async (_: unknown, command: Command) => {
       const options = optionsOf<{ listen: string }>(command)
       const temporal = await temporalOf(context, options)
