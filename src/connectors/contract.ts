@@ -28,6 +28,8 @@ export interface Source {
   schemas(): Promise<readonly string[]>
   /** Tables in the named schemas (base tables only), with their shapes as of now. */
   tables(schemas: readonly string[]): Promise<readonly TableShape[]>
+  /** The name by which `tables` and the log's rows know a table that a statement calls `id`: some servers ignore case. */
+  nameOf(id: TableId): TableId
   /** A position such that everything committed at or before it is visible to a read that starts now. */
   head(): Promise<Position>
   /** Is everything after `from` still in the log? Throws SYNC-2204 when it was purged. */

@@ -36,7 +36,7 @@ export async function passDefinitionChange(
   event: SchemaChange,
 ): Promise<boolean> {
   const { rules } = context.options
-  const effect = effectOf(event.statement, event.schema)
+  const effect = namedBy(context.source, effectOf(event.statement, event.schema))
   const words = event.statement.length > 200 ? `${event.statement.slice(0, 200)}...` : event.statement
   // CREATE TABLE ... SELECT is one transaction with its rows: its position moves with the last row, so a new session meets it again.
   if (!concerns(rules, effect) || context.fitted.has(event.id)) {
@@ -87,6 +87,25 @@ async function becomesVisible(source: Source, batcher: Batcher, event: SchemaCha
   const tracker = source.tracker(batcher.position())
   tracker.advance(event)
   await source.assertRetained(tracker.position())
+}
+
+/** The effect with the names that the catalogue and the rows have. */
+function namedBy(source: Source, effect: SchemaChangeEffect): SchemaChangeEffect {
+  const nameOf = (id: TableId): TableId => source.nameOf(id)
+  switch (effect.kind) {
+    case 'none':
+    case 'unknown':
+      return effect
+    case 'schema-dropped':
+      return { ...effect, schema: nameOf({ schema: effect.schema, name: '' }).schema }
+    case 'renamed':
+      return {
+        ...effect,
+        renames: effect.renames.map(({ from, to }) => ({ from: nameOf(from), to: nameOf(to) })),
+      }
+    default:
+      return { ...effect, tables: effect.tables.map(nameOf) }
+  }
 }
 
 function concerns(rules: readonly TableRule[], effect: SchemaChangeEffect): boolean {

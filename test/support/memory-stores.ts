@@ -208,6 +208,7 @@ export class MemorySource {
         await step()
         return this.isWide(this.visible) ? shapes.map(widened) : shapes
       },
+      nameOf: (id) => id,
       head: async () => {
         await step()
         return { token: String(this.executed), ordinal: 0 }

@@ -7,7 +7,7 @@ import { randomInt } from 'node:crypto'
 import { SyncError } from '../../core/errors.ts'
 import type { Source } from '../contract.ts'
 import { followBinlog } from './binlog/stream.ts'
-import { readSchemas, readTables } from './catalogue.ts'
+import { readNameCase, readSchemas, readTables } from './catalogue.ts'
 import type { MysqlEndpoint } from './config.ts'
 import { connect } from './connection.ts'
 import { createPositionTracker } from './position-tracker.ts'
@@ -32,11 +32,20 @@ export async function openMysqlSource(
 ): Promise<Source> {
   const connection = await connect(config, 'read')
   const snapshot = createSnapshotReader(() => connect(config, 'read'))
+  let nameCase: 0 | 1 | 2
+  try {
+    nameCase = await readNameCase(connection)
+  } catch (error) {
+    await connection.close()
+    throw error
+  }
   return {
     schemas: () => readSchemas(connection),
     async tables(schemas) {
       return (await readTables(connection, schemas)).map((detail) => detail.shape)
     },
+    // 2 keeps names as they were first written, on file systems that ignore case; no server of consequence runs on those.
+    nameOf: (id) => (nameCase === 1 ? { schema: id.schema.toLowerCase(), name: id.name.toLowerCase() } : id),
     async head() {
       const { rows } = await connection.query('SELECT @@global.gtid_executed')
       return { token: String(rows[0]?.[0]).replaceAll('\n', ''), ordinal: 0 }
