@@ -60,7 +60,8 @@ async function runWithSink(context: SessionContext, sink: Sink): Promise<Session
   const { router, shapes } = await readDefinitions(source, context.target, options.rules, context.recheck)
   if (resume.position === null) await sink.begin(position)
   const load = resume.load.map((entry) => inPresentOrder(entry, shapes))
-  board.tookOver(position, resume.batch)
+  // Of a batch that is unfinished, nothing is confirmed yet but its beginning.
+  board.tookOver(from, resume.batch)
 
   const stream = source.follow(from, { acknowledged: context.acknowledged })
   board.follow(stream)

@@ -5,11 +5,11 @@
  */
 import { randomInt } from 'node:crypto'
 import { SyncError } from '../../core/errors.ts'
-import type { Source } from '../contract.ts'
+import type { ChangeStream, Source } from '../contract.ts'
 import { followBinlog } from './binlog/stream.ts'
 import { readNameCase, readSchemas, readTables } from './catalogue.ts'
 import type { MysqlEndpoint } from './config.ts'
-import { connect } from './connection.ts'
+import { type Connection, connect, type Role } from './connection.ts'
 import { createPositionTracker } from './position-tracker.ts'
 import { createSnapshotReader } from './snapshot.ts'
 import { bytesLiteral } from './sql-text.ts'
@@ -22,8 +22,14 @@ export interface MysqlSourceOptions {
 /** Two readers meet in one id of these once in two thousand million times, and then the server drops the older (SYNC-2105, retried). */
 const randomServerId = (): number => randomInt(2 ** 31, 2 ** 32 - 1)
 
-/** How long a restarted source may take until its executed set holds what its log had already shown. */
-const catchUpSeconds = 5
+/**
+ * How long a source may take until its executed set holds what its log has shown: a restarted one, or one that waits for a replica's word
+ * before it commits (semi-synchronous, AFTER_SYNC; rpl_semi_sync_source_timeout is 10 s by default).
+ */
+const catchUpSeconds = 15
+
+const serverOf = async (connection: Connection): Promise<string> =>
+  String((await connection.query('SELECT @@global.server_uuid')).rows[0]?.[0])
 
 /** @throws SyncError 21xx when the source cannot be reached or refuses the login */
 export async function openMysqlSource(
@@ -31,14 +37,28 @@ export async function openMysqlSource(
   options: MysqlSourceOptions = {},
 ): Promise<Source> {
   const connection = await connect(config, 'read')
-  const snapshot = createSnapshotReader(() => connect(config, 'read'))
   let nameCase: 0 | 1 | 2
+  let server: string
   try {
     nameCase = await readNameCase(connection)
+    server = await serverOf(connection)
   } catch (error) {
     await connection.close()
     throw error
   }
+  /** Behind one address another server may answer by now. Places in its log mean nothing in that of the first. */
+  const connectAgain = async (role: Role): Promise<Connection> => {
+    const next = await connect(config, role)
+    try {
+      if ((await serverOf(next)) === server) return next
+      throw new SyncError('SYNC-2101', `Another server answers at ${config.host}:${config.port} than before`)
+    } catch (error) {
+      next.destroy()
+      throw error
+    }
+  }
+  const snapshot = createSnapshotReader(() => connectAgain('read'))
+  const streams = new Set<ChangeStream>()
   return {
     schemas: () => readSchemas(connection),
     async tables(schemas) {
@@ -74,16 +94,20 @@ export async function openMysqlSource(
         )
       }
     },
-    follow: (from, { acknowledged }) =>
-      followBinlog({
-        connect: () => connect(config, 'binlog'),
+    follow(from, { acknowledged }) {
+      const stream = followBinlog({
+        connect: () => connectAgain('binlog'),
         serverId: options.serverId ?? randomServerId(),
         from,
         acknowledged,
-      }),
+      })
+      streams.add(stream)
+      return stream
+    },
     tracker: createPositionTracker,
     snapshot,
     async close() {
+      await Promise.all([...streams].map((stream) => stream.close()))
       await snapshot.close()
       await connection.close()
     },

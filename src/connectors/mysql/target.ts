@@ -2,7 +2,7 @@
  * A MySQL server as a target: its tables as they are, and the write side (sink/).
  * Opening connects once, so that a wrong password shows here and not in the middle of a batch.
  */
-import type { Target } from '../contract.ts'
+import type { Sink, Target } from '../contract.ts'
 import { readTablesByName } from './catalogue.ts'
 import type { MysqlEndpoint } from './config.ts'
 import { connect } from './connection.ts'
@@ -11,12 +11,21 @@ import { createSink } from './sink/sink.ts'
 /** @throws SyncError 31xx when the target cannot be reached or refuses the login */
 export async function openMysqlTarget(config: MysqlEndpoint): Promise<Target> {
   const connection = await connect(config, 'admin', { side: 'target' })
+  const sinks = new Set<Sink>()
   return {
     async tables(ids) {
       const details = await readTablesByName(connection, ids)
       return new Map([...details].map(([name, detail]) => [name, detail.shape]))
     },
-    sink: (pipeline, options) => createSink(() => connect(config, 'write'), pipeline, options),
-    close: () => connection.close(),
+    async sink(pipeline, options) {
+      const sink = await createSink(() => connect(config, 'write'), pipeline, options)
+      sinks.add(sink)
+      return sink
+    },
+    // Whoever ends an engine that does not end by itself has the target alone: nothing of it may go on writing.
+    async close() {
+      await Promise.all([...sinks].map((sink) => sink.close()))
+      await connection.close()
+    },
   }
 }

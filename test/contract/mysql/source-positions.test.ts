@@ -1,6 +1,7 @@
 /**
  * Positions of a real source: its head, and what it still has of its log.
  */
+import { type AddressInfo, connect as connectTcp, createServer } from 'node:net'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { type MysqlServer, startMysql } from '../../../dev/mysql.ts'
 import { openMysqlSource } from '../../../src/connectors/mysql/source.ts'
@@ -54,6 +55,43 @@ it("a position that the server has never reached is another server's", async () 
     disposition: 'block',
   })
   await source.close()
+})
+
+it('does not mix two servers that answer at one address', async () => {
+  const other = await startMysql({ durable: false })
+  let behind = server
+  const router = createServer((client) => {
+    const link = connectTcp({ host: behind.host, port: behind.port })
+    client.pipe(link).pipe(client)
+    for (const socket of [client, link])
+      socket.on('error', () => {
+        client.destroy()
+        link.destroy()
+      })
+  })
+  await new Promise<void>((resolve) => router.listen(0, '127.0.0.1', resolve))
+  const { port } = router.address() as AddressInfo
+  const source = await openMysqlSource(endpointOf({ ...server, port }))
+  const { token } = await source.head()
+  behind = other
+  const error = { code: 'SYNC-2101', disposition: 'retry' }
+  await expect(source.snapshot.estimateRows({ schema: 'a', name: 't' })).rejects.toMatchObject(error)
+  const stream = source.follow({ token, ordinal: 0 }, { acknowledged: [] })
+  await expect(stream[Symbol.asyncIterator]().next()).rejects.toMatchObject(error)
+  await source.close()
+  router.close()
+  await other.discard()
+})
+
+it('ends its streams with itself', async () => {
+  const source = await openMysqlSource(endpointOf(server))
+  const events = source.follow(await source.head(), { acknowledged: [] })[Symbol.asyncIterator]()
+  await events.next()
+  const end = (async () => {
+    for (let next = await events.next(); next.done !== true; next = await events.next());
+  })()
+  await source.close()
+  await end
 })
 
 it('does not open where the login is refused', async () => {
