@@ -109,6 +109,8 @@ export interface ChunkRows {
 export interface Target {
   /** The tables as they are at the target now, by name; a missing table is absent. */
   tables(ids: readonly TableId[]): Promise<ReadonlyMap<string, TableShape>>
+  /** Has every row of the table the columns' defaults there? False where it cannot be told. Reads the whole table if so. */
+  hasDefaultsOnly(table: TableId, columns: readonly string[]): Promise<boolean>
   /** Opens the write side of a pipeline: nothing is written before `takeOver`. */
   sink(pipeline: string, options: SinkOptions): Promise<Sink>
   close(): Promise<void>

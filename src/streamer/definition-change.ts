@@ -63,7 +63,14 @@ export async function passDefinitionChange(
       },
     )
   }
-  const progress = progressAfter(context, batcher, effect, definitions, isAcknowledged ? null : event, words)
+  const progress = await progressAfter(
+    context,
+    batcher,
+    effect,
+    definitions,
+    isAcknowledged ? null : event,
+    words,
+  )
   for (const entry of progress) batcher.setProgress(entry)
   batcher.pass(event)
   await pump.flush()
@@ -155,14 +162,14 @@ function assertPassable(effect: SchemaChangeEffect, words: string, at: string): 
  * @param unacknowledged null: a person has made the same change at the target
  * @throws SYNC-2301 where a key may have changed
  */
-function progressAfter(
+async function progressAfter(
   context: DefinitionContext,
   batcher: Batcher,
   effect: SchemaChangeEffect,
   { shapes, targets }: Definitions,
   unacknowledged: SchemaChange | null,
   words: string,
-): LoadProgress[] {
+): Promise<LoadProgress[]> {
   const { rules } = context.options
   const after = new Map<string, LoadProgress>()
   const forget = (table: string): void => void after.set(table, { table, after: null, rows: 0, done: false })
@@ -185,7 +192,7 @@ function progressAfter(
         const source = shapes.find((shape) => tableName(shape.id) === tableName(id))
         const target = mapping === undefined ? undefined : targets.get(tableName(mapping.target))
         if (rule === null || source === undefined || target === undefined) continue
-        const { reload, changedKey } = consequenceOf(effect.alteration, { source, target, rule })
+        const { reload, presumedNew, changedKey } = consequenceOf(effect.alteration, { source, target, rule })
         if (changedKey !== null && unacknowledged !== null) {
           throw new SyncError(
             'SYNC-2301',
@@ -196,7 +203,9 @@ function progressAfter(
             },
           )
         }
-        if (reload) forget(tableName(id))
+        const isLeftOver =
+          presumedNew.length > 0 && !(await context.target.hasDefaultsOnly(target.id, presumedNew))
+        if (reload || isLeftOver) forget(tableName(id))
       }
       break
     default:

@@ -19,6 +19,11 @@ export interface AlteredTable {
 
 export interface Consequence {
   readonly reload: boolean
+  /**
+   * Columns of the target that were added at the source, and are equal if they were added at the target too. A column that was left there when
+   * the source dropped it still has its old values.
+   */
+  readonly presumedNew: readonly string[]
   /** A column of the key that is not defined alike at both ends. */
   readonly changedKey: { readonly source: Column; readonly target: Column } | null
 }
@@ -27,6 +32,7 @@ export function consequenceOf(alteration: Alteration, { source, target, rule }: 
   const find = (shape: TableShape, name: string): Column | undefined =>
     shape.columns.find((column) => column.name.toLowerCase() === name.toLowerCase())
   const key = new Set((source.primaryKey?.ordinals ?? []).map((ordinal) => source.columns[ordinal]))
+  const presumedNew: string[] = []
   let reload = false
   let changedKey: Consequence['changedKey'] = null
 
@@ -58,7 +64,8 @@ export function consequenceOf(alteration: Alteration, { source, target, rule }: 
       initial !== undefined &&
       initial === pair.target.initial &&
       isDefinedAlike(pair.source, pair.target)
-    if (!isEqual) reload = true
+    if (isEqual) presumedNew.push(pair.target.name)
+    else reload = true
   }
   for (const { from, to } of alteration.changed) {
     compareTypes(to)
@@ -69,7 +76,7 @@ export function consequenceOf(alteration: Alteration, { source, target, rule }: 
   if (alteration.convertsText) {
     for (const column of source.columns) if (column.type.kind === 'text') compareTypes(column.name)
   }
-  return { reload, changedKey }
+  return { reload, presumedNew, changedKey }
 }
 
 /** The same statement gives the same values under the same definition. */

@@ -158,6 +158,15 @@ it('a column is dropped: the target may keep it', async () => {
   ])
 })
 
+it('a column is dropped, kept at the target, and added again: its old values do not come back', async () => {
+  const pipeline = await streaming('add-again')
+  await pipeline.source.query('ALTER TABLE t DROP COLUMN v; INSERT INTO t VALUES (4)')
+  await expectNeverBlocked(pipeline)
+  await pipeline.source.query('ALTER TABLE t ADD COLUMN v VARCHAR(20)')
+  await expectNeverBlocked(pipeline)
+  expect(await pipeline.rows('SELECT COUNT(*) AS n FROM t WHERE v IS NOT NULL')).toEqual([{ n: 0 }])
+})
+
 it('indexes come and go unnoticed', async () => {
   const pipeline = await streaming('indexes')
   await pipeline.source.query(

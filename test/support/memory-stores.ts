@@ -389,6 +389,7 @@ export class MemoryTarget {
   open(fails: () => boolean): Target {
     return {
       tables: async () => new Map(shapes.map((shape) => [`s.${shape.id.name}`, widened(shape)])),
+      hasDefaultsOnly: async () => false,
       sink: async () => this.sink(fails),
       close: async () => {},
     }

@@ -6,7 +6,9 @@ import type { Sink, Target } from '../contract.ts'
 import { readTablesByName } from './catalogue.ts'
 import type { MysqlEndpoint } from './config.ts'
 import { connect } from './connection.ts'
+import { classify } from './errors.ts'
 import { createSink } from './sink/sink.ts'
+import { identifier, qualifiedName } from './sql-text.ts'
 
 /** @throws SyncError 31xx when the target cannot be reached or refuses the login */
 export async function openMysqlTarget(config: MysqlEndpoint): Promise<Target> {
@@ -16,6 +18,19 @@ export async function openMysqlTarget(config: MysqlEndpoint): Promise<Target> {
     async tables(ids) {
       const details = await readTablesByName(connection, ids)
       return new Map([...details].map(([name, detail]) => [name, detail.shape]))
+    },
+    async hasDefaultsOnly(table, columns) {
+      const others = columns.map((column) => `NOT (${identifier(column)} <=> DEFAULT(${identifier(column)}))`)
+      try {
+        const { rows } = await connection.query(
+          `SELECT 1 FROM ${qualifiedName(table)} WHERE ${others.join(' OR ')} LIMIT 1`,
+        )
+        return rows.length === 0
+      } catch (error) {
+        // NOT NULL without a default: DEFAULT() is an error there (ER_NO_DEFAULT_FOR_FIELD).
+        if (classify(error, 'target').details['errno'] === 1364) return false
+        throw error
+      }
     },
     async sink(pipeline, options) {
       const sink = await createSink(() => connect(config, 'write'), pipeline, options)
