@@ -125,7 +125,5 @@ it('in the end both sides are equal and no old owner has written', { timeout: 24
   const rows = await rig.finish()
   const { notes, epochs } = await assertFenced(rig.shop.target, 'frozen')
   expect(epochs).toBeGreaterThan(3)
-  console.info(
-    `${rows} rows equal; ${notes} writes of ${epochs} owners in order`,
-  )
+  console.info(`${rows} rows equal; ${notes} writes of ${epochs} owners in order`)
 })
