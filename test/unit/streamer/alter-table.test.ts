@@ -119,7 +119,9 @@ describe('what must be loaded again', () => {
   it('after a new name, where the target still has the old one', () => {
     const source = shape(column('y', 'int'))
     expect(after('RENAME COLUMN x TO y', source, shape(column('y', 'int')))).toMatchObject(no)
-    expect(after('RENAME COLUMN x TO y', source, shape(column('x', 'int'), column('y', 'int')))).toMatchObject(yes)
+    expect(
+      after('RENAME COLUMN x TO y', source, shape(column('x', 'int'), column('y', 'int'))),
+    ).toMatchObject(yes)
     expect(after('CHANGE x y INT', source, shape(column('x', 'int'), column('y', 'int')))).toMatchObject(yes)
     // Two columns that exchange their names are both there, whoever has done it.
     const both = shape(column('x', 'int'), column('y', 'int'))
