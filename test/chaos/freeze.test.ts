@@ -44,24 +44,6 @@ function thaw(): void {
   frozen.clear()
 }
 
-/** The worker that runs the pipeline, and the process of its engine, once both are steady in that phase. */
-async function atWork(
-  phase: 'loading' | 'streaming',
-): Promise<{ worker: Proc; engine: number; epoch: bigint }> {
-  await rig.shop.waitForState(phase)
-  let found: { worker: Proc; engine: number; epoch: bigint } | undefined
-  await waitFor(`a worker with an engine that is ${phase}`, 60_000, async () => {
-    const status = await rig.stack.status('frozen')
-    const { epoch } = await rig.shop.mark()
-    const worker = rig.workers.find(({ pid }) => status.worker?.startsWith(`stream-${pid}-`))
-    const engine = status.engine?.hostPid ?? 0
-    if (worker === undefined || !isAlive(engine) || status.engine?.epoch !== `${epoch}`) return false
-    found = { worker, engine, epoch }
-    return status.engine.phase === phase
-  })
-  return found as unknown as { worker: Proc; engine: number; epoch: bigint }
-}
-
 const takenOver = (epoch: bigint): Promise<number> =>
   waitFor('a newer epoch', 90_000, async () => (await rig.shop.mark()).epoch > epoch)
 
@@ -74,7 +56,7 @@ for (const phase of ['loading', 'streaming'] as const) {
     timeout: 240_000,
   }, async () => {
     if (phase === 'streaming') rig.link?.setLatency({ upMs: 0, downMs: 0 })
-    const { worker, engine, epoch } = await atWork(phase)
+    const { worker, engine, epoch } = await rig.atWork(phase)
     const fencedBefore = await fencedIn(worker)
     freeze(engine)
     freeze(worker.pid)
@@ -93,7 +75,7 @@ for (const phase of ['loading', 'streaming'] as const) {
 it('a worker alone, frozen and continued: its engine streams on until the second worker has taken over', {
   timeout: 240_000,
 }, async () => {
-  const { worker, epoch } = await atWork('streaming')
+  const { worker, epoch } = await rig.atWork('streaming')
   const fencedBefore = await fencedIn(worker)
   freeze(worker.pid)
   const byOldMs = await rig.shop.goesOn(60_000)
@@ -109,11 +91,11 @@ it('a worker alone, frozen and continued: its engine streams on until the second
 })
 
 it('an engine alone, frozen: its worker replaces it', { timeout: 240_000 }, async () => {
-  const { worker, engine, epoch } = await atWork('streaming')
+  const { worker, engine, epoch } = await rig.atWork('streaming')
   freeze(engine)
   const tookMs = await takenOver(epoch)
   const goesOnMs = await rig.shop.goesOn(60_000)
-  const after = await atWork('streaming')
+  const after = await rig.atWork('streaming')
   expect(after.worker.pid, 'the same worker').toBe(worker.pid)
   expect(after.engine).not.toBe(engine)
   await waitFor('the frozen process to be gone', 30_000, async () => !isAlive(engine))
@@ -125,5 +107,11 @@ it('in the end both sides are equal and no old owner has written', { timeout: 24
   const rows = await rig.finish()
   const { notes, epochs } = await assertFenced(rig.shop.target, 'frozen')
   expect(epochs).toBeGreaterThan(3)
+  // The log would have seen it.
+  await rig.shop.target.query(
+    'UPDATE syncline.apply_mark SET epoch = epoch - 1 WHERE pipeline = ? AND slot = 0',
+    ['frozen'],
+  )
+  await expect(assertFenced(rig.shop.target, 'frozen')).rejects.toThrow('An old owner wrote')
   console.info(`${rows} rows equal; ${notes} writes of ${epochs} owners in order`)
 })

@@ -1,7 +1,6 @@
 /**
  * A stream worker is told to end (SIGTERM) while a second one stands by: it drains and hands over at once, and the stream goes on there.
  */
-import { readFile } from 'node:fs/promises'
 import { afterEach, expect, it } from 'vitest'
 import { type ChaosRig, seconds, startChaos } from '../support/chaos-rig.ts'
 import { waitFor } from '../support/stack.ts'
@@ -18,36 +17,23 @@ it('stream workers end in an orderly way, while loading and while streaming, and
 }, async () => {
   rig = await startChaos({
     name: 'handed-over',
-    size: 0.02,
+    size: 0.03,
     streamWorkers: 2,
     proxied: { side: 'target', delayMs: 15 },
   })
-  const { shop, stack } = rig
-  let workers = [...rig.workers]
+  const { shop } = rig
   const told: string[] = []
   for (const state of ['loading', 'streaming', 'streaming'] as const) {
     if (state === 'streaming') rig.link?.setLatency({ upMs: 0, downMs: 0 })
-    await shop.waitForState(state)
-    const next = await stack.startWorker('stream')
-    await waitFor('the new worker to stand by', 60_000, async () =>
-      (await readFile(next.logFile, 'utf8')).includes('engine host at work'),
-    )
-    let pid = 0
-    await waitFor('the worker in the status', 30_000, async () => {
-      const { worker, engine } = await stack.status('handed-over')
-      pid = Number(/^stream-(\d+)-/.exec(worker ?? '')?.[1])
-      return workers.some((worker) => worker.pid === pid) && engine?.phase === state
-    })
-    const worker = workers.find((candidate) => candidate.pid === pid)
-    const { epoch } = await shop.mark()
+    const { worker, epoch } = await rig.atWork(state)
     const askedAtMs = performance.now()
-    worker?.kill('SIGTERM')
+    worker.kill('SIGTERM')
     await waitFor('another owner', 60_000, async () => (await shop.mark()).epoch > epoch)
     const takenMs = performance.now() - askedAtMs
     const movedMs = await shop.moves(60_000)
-    expect(await worker?.ended(), 'the exit status').toBe(0)
+    expect(await worker.ended(), 'the exit status').toBe(0)
     told.push(`${state} ${seconds(takenMs + movedMs)}`)
-    workers = [...workers.filter((candidate) => candidate !== worker), next]
+    await rig.addWorker()
   }
   const rows = await rig.finish()
   console.info(`${rows} rows equal; first batch of the next worker after SIGTERM: ${told.join(', ')}`)

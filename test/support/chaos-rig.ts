@@ -6,6 +6,7 @@
  * Small chunks, few at once, and a low bound for small batches: the load lasts long enough to be hit, and what is hit is often a batch of
  * several lanes. After a failed test the logs of all processes are on stderr.
  */
+import { readFile } from 'node:fs/promises'
 import { type MysqlOptions, type MysqlServer, startMysql } from '../../dev/mysql.ts'
 import { type Proxy, startProxy } from './proxy.ts'
 import { type Reachable, sharedSource, sharedTarget, sharedTemporal, type TemporalFacts } from './servers.ts'
@@ -37,7 +38,12 @@ export interface ChaosOptions {
 export interface ChaosRig {
   readonly stack: Stack
   readonly shop: ShopPipeline
+  /** The stream workers that were started, ended ones too. */
   readonly workers: readonly Proc[]
+  /** Starts another stream worker and waits until it stands by. */
+  addWorker(): Promise<Proc>
+  /** The worker that runs the pipeline, its engine's process and epoch, once all three are steady in that phase. */
+  atWork(phase: 'loading' | 'streaming'): Promise<AtWork>
   readonly control: Proc
   /** To the side that is `proxied`. */
   readonly link: Proxy | null
@@ -48,6 +54,12 @@ export interface ChaosRig {
   /** Streams, writers stopped, settled, equal, and nothing went back. @returns the rows compared */
   finish(timeoutMs?: number): Promise<number>
   close(failed: boolean): Promise<void>
+}
+
+export interface AtWork {
+  readonly worker: Proc
+  readonly engine: number
+  readonly epoch: bigint
 }
 
 /** A server that the test may stop, kill and fill; what was committed survives a kill. */
@@ -98,6 +110,29 @@ export async function startChaos(options: ChaosOptions): Promise<ChaosRig> {
       workers,
       control,
       link,
+      async addWorker() {
+        const worker = await stack.startWorker('stream')
+        workers.push(worker)
+        await waitFor('the new worker to stand by', 60_000, async () =>
+          (await readFile(worker.logFile, 'utf8')).includes('engine host at work'),
+        )
+        return worker
+      },
+      async atWork(phase) {
+        await made.waitForState(phase)
+        let found: AtWork | undefined
+        await waitFor(`a worker with an engine that is ${phase}`, 60_000, async () => {
+          const status = await stack.status(name)
+          const { epoch } = await made.mark()
+          const worker = workers.find(({ pid }) => status.worker?.startsWith(`stream-${pid}-`))
+          const engine = status.engine?.hostPid ?? 0
+          // The newest owner at the target is the one that speaks: nobody is about to hand over.
+          if (worker === undefined || !isAlive(engine) || status.engine?.epoch !== `${epoch}`) return false
+          found = { worker, engine, epoch }
+          return status.engine.phase === phase
+        })
+        return found as unknown as AtWork
+      },
       async enginePid() {
         let pid = 0
         await waitFor('an engine', 60_000, async () => {
