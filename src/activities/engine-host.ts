@@ -77,12 +77,14 @@ const openAndRun = async (
   return hosted.opened.engine.run()
 }
 
-const check = async (
+const answer = async (
   runtime: PipelineRuntime,
-  message: Extract<ToHost, { type: 'check' }>,
+  message: Extract<ToHost, { type: 'check' | 'fence' }>,
 ): Promise<void> => {
   try {
-    say({ type: 'checked', id: message.id, found: await runtime.check(message.ref) })
+    if (message.type === 'fence') await runtime.fence?.(message.start)
+    const found = message.type === 'check' ? await runtime.check(message.ref) : null
+    say({ type: 'checked', id: message.id, found })
   } catch (thrown) {
     const { code, message: text, remedy, disposition } = asSyncError(thrown)
     const error = { code, message: text, remedy, isPassing: disposition === 'retry' }
@@ -111,7 +113,8 @@ const receive = (runtime: PipelineRuntime, message: ToHost): void => {
       void runEngine(runtime, message)
       return
     case 'check':
-      void check(runtime, message)
+    case 'fence':
+      void answer(runtime, message)
       return
     case 'drain':
     case 'kill': {

@@ -58,6 +58,18 @@ export const createRuntime: CreateRuntime = async ({ storePath }) => {
       )
       return { engine, kill: () => connections.closeForGood() }
     },
+
+    async fence({ pipeline, specGeneration, epoch }) {
+      const stored = read(pipeline, specGeneration)
+      const { pipeline: mark, lanes, origin } = engineOptionsOf(stored)
+      const target = await openTarget(await targetConfigOf(stored))
+      try {
+        const sink = await target.sink(mark, { lanes, origin })
+        await sink.takeOver(BigInt(epoch)).finally(() => sink.close())
+      } finally {
+        await target.close()
+      }
+    },
   }
 }
 

@@ -10,7 +10,7 @@
 import type { Blocked } from '../core/pipeline-control.ts'
 import type { EngineOutcome, EngineStatus } from '../streamer/status.ts'
 import type { Log } from '../telemetry/log.ts'
-import type { FromHost, ReportedError } from './host-messages.ts'
+import type { FromHost, ReportedError, ToHost } from './host-messages.ts'
 import { createHostPool, type HostPoolOptions } from './host-pool.ts'
 import type { HostProcess } from './host-process.ts'
 import type { SpecRef } from './pipeline-runtime.ts'
@@ -40,6 +40,11 @@ export interface EngineLease {
   onChange(listener: () => void): () => void
   drain(why: string): void
   release(how: 'handover' | 'detached'): void
+  /**
+   * After the end: no engine of the pipeline that was started before can write any more, wherever it is. One that had a phase before may
+   * still run on another worker for a while, waiting to be taken over. Never throws: where the target cannot be reached it is given up.
+   */
+  fence(): Promise<void>
 }
 
 export type CheckResult =
@@ -60,6 +65,8 @@ export interface EngineSupervisor {
 const probeIntervalMs = 1_000
 /** A check that finds no host for so long says why it does not get on, by failing and being tried again. */
 const hostWaitMs = 30_000
+/** A takeover waits for writes in flight, and is made by one that a person waits for. */
+const fenceMs = 10_000
 
 export const createEngineSupervisor = (options: EngineSupervisorOptions, log: Log): EngineSupervisor => {
   const times = { ...defaultTimes, ...options.times }
@@ -120,6 +127,32 @@ export const createEngineSupervisor = (options: EngineSupervisorOptions, log: Lo
       })
   }, probeIntervalMs)
 
+  /** Has a host do something, and waits for its answer. */
+  const ask = (messageOf: (id: string) => ToHost): Promise<CheckResult> =>
+    new Promise((resolve) => {
+      const id = `check-${++checkNumber}`
+      const noHost = setTimeout(() => {
+        if (checkHosts.has(id)) return
+        const message = 'No engine host could be started; see the log of the worker'
+        const error = { code: 'SYNC-4001', message, remedy: '', isPassing: true }
+        checks.get(id)?.end({ kind: 'failed', error })
+      }, hostWaitMs)
+      checks.set(id, {
+        start(host) {
+          checkHosts.set(id, host)
+          host.send(messageOf(id))
+        },
+        end(result) {
+          clearTimeout(noHost)
+          checks.delete(id)
+          checkHosts.delete(id)
+          resolve(result)
+        },
+      })
+      const host = pool.active()
+      if (host !== null) checks.get(id)?.start(host)
+    })
+
   const leaseOf = (engine: SupervisedEngine, scheduledTimeMs: number): EngineLease => {
     const owner = Symbol(engine.request.pipeline)
     engine.adopt(owner, scheduledTimeMs)
@@ -134,6 +167,19 @@ export const createEngineSupervisor = (options: EngineSupervisorOptions, log: Lo
         if (engine.owner === owner) engine.drain(why)
       },
       release: (how) => engine.release(owner, how),
+      async fence() {
+        const { pipeline, specGeneration, acknowledged } = engine.request
+        const start = { pipeline, specGeneration, acknowledged, epoch: engine.fencingEpoch() }
+        const result = await Promise.race([
+          ask((id) => ({ type: 'fence', id, start })),
+          new Promise<null>((resolve) => {
+            setTimeout(() => resolve(null), fenceMs).unref()
+          }),
+        ])
+        if (result?.kind === 'checked') return
+        const error = result?.error ?? `no answer within ${fenceMs} ms`
+        log.warn({ pipeline, error }, 'engines of this pipeline that may run elsewhere are not fenced')
+      },
     }
   }
 
@@ -163,30 +209,7 @@ export const createEngineSupervisor = (options: EngineSupervisorOptions, log: Lo
       engine.start()
       return lease
     },
-    check: (ref) =>
-      new Promise((resolve) => {
-        const id = `check-${++checkNumber}`
-        const noHost = setTimeout(() => {
-          if (checkHosts.has(id)) return
-          const message = 'No engine host could be started; see the log of the worker'
-          const error = { code: 'SYNC-4001', message, remedy: '', isPassing: true }
-          checks.get(id)?.end({ kind: 'failed', error })
-        }, hostWaitMs)
-        checks.set(id, {
-          start(host) {
-            checkHosts.set(id, host)
-            host.send({ type: 'check', id, ref })
-          },
-          end(result) {
-            clearTimeout(noHost)
-            checks.delete(id)
-            checkHosts.delete(id)
-            resolve(result)
-          },
-        })
-        const host = pool.active()
-        if (host !== null) checks.get(id)?.start(host)
-      }),
+    check: (ref) => ask((id) => ({ type: 'check', id, ref })),
     engines: () => engines.size,
     async close() {
       clearInterval(prober)
@@ -207,4 +230,5 @@ const fencedLease: EngineLease = {
   onChange: () => () => {},
   drain: () => {},
   release: () => {},
+  fence: async () => {},
 }

@@ -12,6 +12,8 @@ export type ToHost =
   | { readonly type: 'drain'; readonly id: string }
   | { readonly type: 'kill'; readonly id: string }
   | { readonly type: 'check'; readonly id: string; readonly ref: SpecRef }
+  /** Answered like a check. */
+  | { readonly type: 'fence'; readonly id: string; readonly start: EngineStart }
 
 export interface EngineReport {
   readonly id: string

@@ -29,6 +29,8 @@ export interface PipelineRuntime {
   check(ref: SpecRef): Promise<Blocked | null>
   /** Reads the spec and resolves secrets; opens nothing yet. @throws SyncError */
   open(start: EngineStart): Promise<RuntimeEngine>
+  /** Takes the target with this epoch and lets it go: whoever had it before can write nothing any more. @throws SyncError */
+  fence?(start: EngineStart): Promise<void>
 }
 
 export interface RuntimeOptions {

@@ -179,7 +179,10 @@ const endAborted = async (
   const details = context.cancellationDetails
   if (details?.cancelRequested === true) {
     lease.drain('cancel requested')
-    return resultOf(await endOf(lease))
+    const end = await endOf(lease)
+    // Paused and stopped mean that nothing is written, by nobody: not by an engine that had an earlier phase on another worker either.
+    if (end.kind !== 'superseded') await lease.fence()
+    return resultOf(end)
   }
   const isShutDown = details?.workerShutdown === true && isEnding
   if (isShutDown || details?.paused === true || details?.reset === true) {

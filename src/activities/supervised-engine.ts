@@ -253,6 +253,11 @@ export class SupervisedEngine {
     this.#changed()
   }
 
+  /** An epoch with which this worker may take the target from every engine of the pipeline that was started before. */
+  fencingEpoch(): string {
+    return this.#nextEpoch()
+  }
+
   /**
    * A step beyond what any engine of this worker has used for this attempt, and far below the schedule's time of any later attempt. The time
    * that has passed here must not count: an attempt that was frozen would wake up as the newest of all (seen in a test).

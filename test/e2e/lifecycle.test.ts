@@ -175,6 +175,22 @@ it('the whole way', async () => {
   ).toEqual(['alice apply done', 'anonymous delete refused SYNC-1105', 'dave delete done'])
 })
 
+it('paused means that nobody writes, whichever worker had the pipeline before', async () => {
+  const pipeline = await tableWithRows('paused')
+  await pipeline.apply()
+  for (let round = 0; round < 8; round++) {
+    await pipeline.reaches('streaming')
+    const paused = await fetch(`${here.stack.url}/v1/pipelines/paused/pause`, { method: 'POST' })
+    expect(((await paused.json()) as { state: string }).state).toBe('paused')
+    await pipeline.source.query(`INSERT INTO t VALUES (${100 + round}, 0)`)
+    // Long enough for an engine that is left over to write it.
+    await new Promise((resolve) => setTimeout(resolve, 500))
+    expect(await pipeline.rows(`SELECT * FROM t WHERE id = ${100 + round}`), `round ${round}`).toEqual([])
+    await fetch(`${here.stack.url}/v1/pipelines/paused/resume`, { method: 'POST' })
+  }
+  expect(await pipeline.expectEqual()).toBe(10)
+})
+
 it('a changed file: seen before, applied, and the stream goes on with it', async () => {
   const pipeline = await tableWithRows('changed')
   await pipeline.apply()
