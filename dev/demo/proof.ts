@@ -2,8 +2,9 @@
  * The proof: the writes stop, the target's position covers everything that the source has committed, and both sides are equal in
  * every byte of every row.
  */
-import { createConnection, type RowDataPacket } from 'mysql2/promise'
+import { createConnection } from 'mysql2/promise'
 import { compareDatabases, inWords } from '../../test/support/compare.ts'
+import { executedSet, isConfirmed } from '../../test/support/confirmed-position.ts'
 import { plainServer, type ShopServer } from '../shop/fill.ts'
 import type { Writers } from '../shop/writer.ts'
 import type { DemoRun } from './run.ts'
@@ -50,19 +51,10 @@ async function waitUntilCovered(watch: Watch, source: ShopServer, target: ShopSe
   const atSource = await createConnection(plainServer(source))
   const atTarget = await createConnection(plainServer(target))
   try {
-    const [[end]] = await atSource.query<RowDataPacket[]>('SELECT @@global.gtid_executed AS position')
-    const position = String(end?.['position']).replaceAll('\n', '')
-    await watch.until('everything at the target', coveredWithinMs, async () => {
-      const [[mark]] = await atTarget.query<RowDataPacket[]>(
-        "SELECT to_position ->> '$.token' AS token, to_position ->> '$.ordinal' AS ordinal FROM syncline.apply_mark WHERE pipeline = ? AND slot = 0",
-        [pipelineName],
-      )
-      const [[covers]] = await atSource.query<RowDataPacket[]>('SELECT GTID_SUBSET(?, ?) AS yes', [
-        position,
-        mark?.['token'],
-      ])
-      return Number(covers?.['yes']) === 1 && Number(mark?.['ordinal']) === 0
-    })
+    const position = await executedSet(atSource)
+    await watch.until('everything at the target', coveredWithinMs, () =>
+      isConfirmed(atSource, atTarget, pipelineName, position),
+    )
     return position
   } finally {
     atSource.destroy()
