@@ -65,7 +65,11 @@ export const createRuntime: CreateRuntime = async ({ storePath }) => {
       const target = await openTarget(await targetConfigOf(stored))
       try {
         const sink = await target.sink(mark, { lanes, origin })
-        await sink.takeOver(BigInt(epoch)).finally(() => sink.close())
+        try {
+          await sink.takeOver(BigInt(epoch))
+        } finally {
+          await sink.close()
+        }
       } finally {
         await target.close()
       }
