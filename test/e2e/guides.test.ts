@@ -160,7 +160,7 @@ it('the first pipeline', async () => {
   }
   expect(blocks.filter(({ language }) => language === 'sh').length).toBeGreaterThan(8)
   const orders = 'SELECT * FROM shop.orders ORDER BY id'
-  // The last change before the end: nobody waited for it, so the stop's drain has brought it.
+  // The guide waits until the pipeline streams again, which it does once it has caught up with what was there.
   expect((await connections.target.query(orders))[0]).toEqual((await connections.source.query(orders))[0])
   expect((await connections.target.query(orders))[0]).toEqual([{ id: 9, customer: 1, state: 'new' }])
 })
