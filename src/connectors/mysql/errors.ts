@@ -222,6 +222,8 @@ export function classify(error: unknown, side: Side): SyncError {
       })
     }
     if (typeof fields.code === 'string') {
+      if (fields.code === 'HANDSHAKE_SSL_ERROR' && isBrokenLink(error))
+        return make('lost', side, error, { nodeCode: fields.code })
       const known = byNodeCode.get(fields.code) ?? (isNetworkCode(fields.code) ? 'lost' : undefined)
       if (known !== undefined) return make(known, side, error, { nodeCode: fields.code })
     }
@@ -229,6 +231,12 @@ export function classify(error: unknown, side: Side): SyncError {
   // Not an answer of the server and not the network: a mistake of ours.
   return new SyncError('SYNC-9001', error instanceof Error ? error.message : String(error), { cause: error })
 }
+
+/**
+ * The driver gives every failure of the TLS negotiation one code, a cut link as well as a refused certificate. Node.js's errors of a socket name
+ * the system call, or the local address where the peer has gone; those of a certificate name neither.
+ */
+const isBrokenLink = (error: Error): boolean => 'syscall' in error || 'localAddress' in error
 
 const isNetworkCode = (code: string): boolean =>
   /^E[A-Z]+$/.test(code) ||
