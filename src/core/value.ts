@@ -62,7 +62,7 @@ export function rowsEqual(a: Row, b: Row): boolean {
 }
 
 /** Approximate memory of a value in bytes; what backpressure and batch bounds count. */
-export function valueBytes(value: Value): number {
+function valueBytes(value: Value): number {
   return typeof value === 'string' ? value.length + 16 : 16
 }
 

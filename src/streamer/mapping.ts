@@ -10,7 +10,7 @@ import type { TableMapping, TableRule } from './options.ts'
 const reservedSchemas = new Set(['syncline', 'mysql', 'sys', 'performance_schema', 'information_schema'])
 
 /** `*` stands for any run of characters; everything else for itself. */
-export function patternToRegExp(pattern: string): RegExp {
+function patternToRegExp(pattern: string): RegExp {
   const escaped = pattern.split('*').map((part) => part.replace(/[.+?^${}()|[\]\\]/g, '\\$&'))
   return new RegExp(`^${escaped.join('.*')}$`, 's')
 }

@@ -29,7 +29,6 @@ export interface Pump {
   flush(): Promise<void>
   /** Commit time of the oldest transaction not confirmed; 0 when there is none. */
   oldestPendingUs(): number
-  isApplying(): boolean
   /** When the last batch was confirmed (performance.now clock). */
   confirmedAtMs(): number
   stop(): void
@@ -122,7 +121,6 @@ export function createPump(
       while (confirmed < goal) await (applying ?? startUnlessStopped())
     },
     oldestPendingUs: () => applyingOldestUs || batcher.oldestCommitTimeUs(),
-    isApplying: () => applying !== null,
     confirmedAtMs: () => confirmedAtMs,
     stop() {
       stopped = true
