@@ -13,6 +13,7 @@ export const toEngineOptions = (name: string, spec: PipelineSpec, source: Endpoi
   pipeline: name,
   origin: siteOf(source),
   rules: spec.tables.map(ruleOf),
+  order: spec.stream.order,
   lanes: spec.stream.lanes,
   batch: {
     maxRows: spec.stream.batch.maxRows,

@@ -68,7 +68,13 @@ const load = z
 
 const stream = z
   .strictObject({
-    lanes: z.int().min(1).max(64).default(4).meta({ description: 'Connections that write in parallel.' }),
+    order: z.enum(['merged', 'global']).default('merged').meta({
+      description:
+        'merged: the fastest; rows of one source transaction may appear one after the other. global: whole transactions in the order of the source’s log, on one connection; every commit at the target is a past state of the source (docs/concepts/order.md).',
+    }),
+    lanes: z.int().min(1).max(64).default(4).meta({
+      description: 'Connections that write in parallel. In order global there is always one.',
+    }),
     batch: z
       .strictObject({
         maxRows: z
@@ -79,7 +85,7 @@ const stream = z
           .meta({ description: 'Most row changes in a batch.' }),
         smallRows: z.int().min(0).max(10_000).default(500).meta({
           description:
-            'Batches up to this many rows are written in one transaction; larger ones by all lanes in parallel.',
+            'Batches up to this many rows are written in one transaction; larger ones by all lanes in parallel. In order global every batch is one transaction.',
         }),
         maxBytes: size('64KiB', '256MiB').default('8MiB').meta({ description: 'Most bytes in a batch.' }),
         maxDelay: duration('0ms', '60s').default('0ms').meta({

@@ -177,6 +177,11 @@ export interface Sink {
   begin(position: Position): Promise<void>
   /** Small batch: mark row, removals, upserts, load progress, in one transaction. */
   applySmall(header: BatchHeader, plan: BatchPlan, load: readonly LoadProgress[]): Promise<void>
+  /**
+   * Begins a batch that is one transaction and comes in parts, because it is larger than memory should hold. Nobody sees anything of it before its
+   * commit; after any error, and when the sink closes, nothing of it was written. Nothing else may be written meanwhile.
+   */
+  beginParts(batch: number): Promise<PartsTransaction>
   /** Large batch: its header, in a transaction of its own. */
   writeHeader(header: BatchHeader): Promise<void>
   /** One lane's part of one phase, in one transaction. `lane` counts from 1. May run in parallel for different lanes. */
@@ -184,6 +189,14 @@ export interface Sink {
   /** Load progress after a large batch that carried chunk rows. */
   storeLoad(load: readonly LoadProgress[]): Promise<void>
   close(): Promise<void>
+}
+
+/** One call at a time. An error is final: the transaction is gone, and what was written of it has to come again from its beginning. */
+export interface PartsTransaction {
+  /** Removals, then upserts, of all that came since the part before. */
+  write(plan: BatchPlan): Promise<void>
+  /** Stores header and load progress with the rows. */
+  commit(header: BatchHeader, load: readonly LoadProgress[]): Promise<void>
 }
 
 // --------------------------------------------------------------------------------------------------------- connectors

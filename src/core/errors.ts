@@ -353,6 +353,12 @@ export const catalogue = {
     title: 'A row is larger than the target accepts',
     remedy: 'Raise max_allowed_packet at the target, then resume.',
   },
+  'SYNC-3310': {
+    disposition: 'block',
+    scope: 'target',
+    title: 'A transaction is larger than the target accepts',
+    remedy: 'Raise max_binlog_cache_size at the target, then resume.',
+  },
   // ownership and runtime
   'SYNC-4001': {
     disposition: 'retry',

@@ -54,6 +54,8 @@ export interface Batcher {
   windowRoom(): Promise<void> | null
   rows(): number
   bytes(): number
+  /** Is the last transaction consumed in part only? */
+  isInside(): boolean
   /** Nothing to store, not even a position. */
   isEmpty(): boolean
   /** Rows or load progress to write. */
@@ -255,6 +257,7 @@ export function createBatcher(
     },
     rows: () => merge.rows,
     bytes: () => merge.bytes,
+    isInside: () => insideTransaction,
     isEmpty: () => !moved,
     hasWork: () => merge.rows > 0 || load.size > 0,
     openedAtMs: () => openedAtMs,

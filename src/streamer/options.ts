@@ -17,15 +17,20 @@ export interface TableRule {
   readonly where: string | null
 }
 
+/** merged: rows in whatever order is fastest. global: every commit at the target is a state that the source had (whole-transactions.ts). */
+export type Order = 'merged' | 'global'
+
 export interface EngineOptions {
   readonly pipeline: string
   /** Site name of the source: the origin written into mark rows. */
   readonly origin: string
   /** The first rule that matches a table holds. */
   readonly rules: readonly TableRule[]
+  readonly order: Order
+  /** In order `merged`. */
   readonly lanes: number
   readonly batch: { readonly maxRows: number; readonly maxBytes: number; readonly maxDelayMs: number }
-  /** At most this many rows go in one small (single transaction) batch. */
+  /** At most this many rows go in one small (single transaction) batch. In order `global` all do. */
   readonly smallBatchRows: number
   readonly load: { readonly enabled: boolean; readonly chunkRows: number; readonly chunksInFlight: number }
 }

@@ -5,11 +5,12 @@
  * Backpressure: `room()` holds the consumer back while the open batch is full, which stops reading from the source's socket.
  */
 import { SyncError } from '../core/errors.ts'
+import type { LogEvent } from '../core/transaction.ts'
 import type { Applier } from './applier.ts'
 import type { Batcher, SealedBatch } from './batcher.ts'
 
 /** A position without rows is stored at most this often: a checkpoint costs the target a commit. */
-const idleCheckpointMs = 1_000
+export const idleCheckpointMs = 1_000
 
 export interface PumpOptions {
   readonly maxRows: number
@@ -23,10 +24,14 @@ export interface Pump {
   /** Applies the open batch if it is worth it and the target is idle. */
   kick(): void
   isFull(): boolean
+  /** What has to be done before an event is consumed; null: nothing. @throws SyncError when it cannot be taken */
+  admit(event: LogEvent): Promise<void> | null
   /** Resolves when the open batch has room. Rejects when the pump was stopped before. */
   room(): Promise<void>
   /** Resolves when everything consumed so far is confirmed, and only then: rejects when the pump was stopped before. */
   flush(): Promise<void>
+  /** Confirms what can be, when no more events come: of a transaction that has not ended, global order confirms nothing. */
+  finish(): Promise<void>
   /** Commit time of the oldest transaction not confirmed; 0 when there is none. */
   oldestPendingUs(): number
   /** When the last batch was confirmed (performance.now clock). */
@@ -109,17 +114,21 @@ export function createPump(
     }
   }
 
+  async function flush(): Promise<void> {
+    // Not "until nothing is left": under writes that never stop there is always more.
+    const goal = batcher.isEmpty() ? sealed : sealed + 1
+    while (confirmed < goal) await (applying ?? startUnlessStopped())
+  }
+
   return {
     kick,
     isFull,
     async room() {
       while (isFull()) await (applying ?? startUnlessStopped())
     },
-    async flush() {
-      // Not "until nothing is left": under writes that never stop there is always more.
-      const goal = batcher.isEmpty() ? sealed : sealed + 1
-      while (confirmed < goal) await (applying ?? startUnlessStopped())
-    },
+    admit: () => null,
+    flush,
+    finish: flush,
     oldestPendingUs: () => applyingOldestUs || batcher.oldestCommitTimeUs(),
     confirmedAtMs: () => confirmedAtMs,
     stop() {

@@ -11,15 +11,17 @@ import { keyOrder } from '../core/key-order.ts'
 import type { Position } from '../core/position.ts'
 import { type TableShape, tableName } from '../core/schema.ts'
 import type { LogEvent } from '../core/transaction.ts'
-import { createApplier } from './applier.ts'
-import { type Batcher, createBatcher } from './batcher.ts'
+import { type Applier, createApplier } from './applier.ts'
+import { type Batcher, createBatcher, type SealedBatch } from './batcher.ts'
 import { type DefinitionContext, passDefinitionChange } from './definition-change.ts'
 import { readDefinitions } from './definitions.ts'
 import { loadTables } from './loader.ts'
+import { createOrderedPump } from './ordered-pump.ts'
 import { createPump, type Pump } from './pump.ts'
 import { reform } from './recovery.ts'
 import type { Router } from './router.ts'
 import type { StatusBoard } from './status-board.ts'
+import { type Committed, createWholeApplier } from './whole-transactions.ts'
 
 export interface SessionContext extends DefinitionContext {
   readonly epoch: bigint
@@ -40,7 +42,9 @@ const maxChunkBytes = 16 * 1024 * 1024
 
 export async function runSession(context: SessionContext): Promise<SessionEnd> {
   const { target, options } = context
-  const sink = await target.sink(options.pipeline, { lanes: options.lanes, origin: options.origin })
+  // Global order writes on one connection, that of small batches; the lanes of a batch that was left unfinished are opened all the same.
+  const lanes = options.order === 'global' ? 0 : options.lanes
+  const sink = await target.sink(options.pipeline, { lanes, origin: options.origin })
   try {
     return await runWithSink(context, sink)
   } finally {
@@ -94,13 +98,7 @@ async function runWithSink(context: SessionContext, sink: Sink): Promise<Session
       () => pump?.kick(),
       options.batch,
     )
-    pump = createPump(
-      batcher,
-      applier,
-      { ...options.batch, smallBatchRows: options.smallBatchRows },
-      (batch) => board.confirmed({ position: batch.to, rows: batch.merge.rows, batch: applier.batch() }),
-      end.reject,
-    )
+    pump = pumpFor(context, batcher, applier, sink, end.reject)
     board.pump(pump)
 
     runLoad(context, batcher, pump, router, shapes, load, loadAbort.signal).catch(end.reject)
@@ -112,6 +110,25 @@ async function runWithSink(context: SessionContext, sink: Sink): Promise<Session
     pump?.stop()
     await stream.close()
   }
+}
+
+function pumpFor(
+  { options, board }: SessionContext,
+  batcher: Batcher,
+  applier: Applier,
+  sink: Sink,
+  onFailure: (error: unknown) => void,
+): Pump {
+  const bounds = { ...options.batch, smallBatchRows: options.smallBatchRows }
+  if (options.order === 'global') {
+    const whole = createWholeApplier(sink, applier.batch())
+    const onCommitted = (committed: Committed): void =>
+      board.confirmed({ ...committed, batch: whole.batch() })
+    return createOrderedPump(batcher, whole, bounds, onCommitted, onFailure)
+  }
+  const onConfirmed = ({ to, merge }: SealedBatch): void =>
+    board.confirmed({ position: to, rows: merge.rows, batch: applier.batch() })
+  return createPump(batcher, applier, bounds, onConfirmed, onFailure)
 }
 
 /** A key says how far a load got only in the order in which it was the last one; otherwise the table is loaded from its start. */
@@ -131,6 +148,8 @@ async function consumeLog(
 ): Promise<SessionEnd> {
   const take = async (batch: readonly LogEvent[]): Promise<boolean> => {
     for (const event of batch) {
+      const before = pump.admit(event)
+      if (before !== null) await before
       if (event.kind === 'schema-change') {
         if (await passDefinitionChange(context, batcher, pump, event)) return true
       } else {
@@ -151,13 +170,13 @@ async function consumeLog(
     }
   } catch (error) {
     // What was read before the error is good: a person who is asked to mend something finds the position right before it.
-    await pump.flush().catch(() => {})
+    await pump.finish().catch(() => {})
     throw error
   }
   if (!context.drain.aborted) throw new SyncError('SYNC-2101', 'The source ended the log stream')
   context.board.phase('draining')
-  await pump.flush()
-  return { kind: 'drained', position: batcher.position() }
+  await pump.finish()
+  return { kind: 'drained', position: context.board.status().position }
 }
 
 async function runLoad(

@@ -6,7 +6,7 @@
 import { writeFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
 import type { Bench, BenchContext } from './bench.ts'
-import { catchupHot, catchupInsert, catchupOltp } from './benches/catchup.ts'
+import { catchupHot, catchupInsert, catchupOltp, globalOrder } from './benches/catchup.ts'
 import { decode } from './benches/decode.ts'
 import { latency } from './benches/latency.ts'
 import { load } from './benches/load.ts'
@@ -21,6 +21,7 @@ const benches: Readonly<Record<string, Bench>> = {
   'catchup-oltp': catchupOltp,
   'catchup-hot': catchupHot,
   'catchup-insert': catchupInsert,
+  'global-order': globalOrder,
   latency,
   memory,
   load,

@@ -120,6 +120,7 @@ async function problemWith(
           where: null,
         },
       ],
+      order: 'merged',
       lanes: 2,
       batch: { maxRows: 1000, maxBytes: 1 << 20, maxDelayMs: 0 },
       smallBatchRows: 100,

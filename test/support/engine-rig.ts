@@ -81,6 +81,7 @@ export async function createRig(
           pipeline: database,
           origin: 'test',
           rules: [rule(database)],
+          order: 'merged',
           lanes: 4,
           batch: { maxRows: 20_000, maxBytes: 8 * 1024 * 1024, maxDelayMs: 0 },
           smallBatchRows: 200,

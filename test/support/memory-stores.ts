@@ -378,6 +378,8 @@ export class MemoryTarget {
   private readonly highest = new Map<string, number>()
   private applied = new Set<string>()
   readonly violations: string[] = []
+  /** Commits after which the loaded tables were compared with the source's of that moment. */
+  committedStates = 0
   private readonly random: Random
   private readonly source: MemorySource
 
@@ -390,7 +392,7 @@ export class MemoryTarget {
     return {
       tables: async () => new Map(shapes.map((shape) => [`s.${shape.id.name}`, widened(shape)])),
       hasDefaultsOnly: async () => false,
-      sink: async () => this.sink(fails),
+      sink: async (_, { lanes }) => this.sink(fails, lanes === 0),
       close: async () => {},
     }
   }
@@ -399,7 +401,8 @@ export class MemoryTarget {
     return shapes.every((shape) => this.load.get(`s.${shape.id.name}`)?.done === true)
   }
 
-  private sink(fails: () => boolean): Sink {
+  /** @param isWhole every commit must end where a transaction of the source ends */
+  private sink(fails: () => boolean, isWhole: boolean): Sink {
     let mine = 0n
     const lost = (): SyncError => new SyncError('SYNC-3101', 'the test cut the target')
     /** A transaction: all of `body` at once, at some moment; the answer may be lost on the way there or back. */
@@ -446,11 +449,19 @@ export class MemoryTarget {
           }
         }),
       applySmall: (header, plan, load) =>
-        transaction(0, () => {
-          this.startBatch({ ...header, lanes: 0 })
-          for (const phase of plan.work) for (const lane of phase) this.write(lane)
-          this.storeLoad(load)
-        }),
+        transaction(0, () => this.commit(header, plan.work.flat(), load, isWhole)),
+      beginParts: async () => {
+        await transaction(0, () => {})
+        const parts: LaneWork[] = []
+        return {
+          write: async (plan) => {
+            await turn(this.random)
+            if (fails()) throw lost()
+            parts.push(...plan.work.flat())
+          },
+          commit: (header, load) => transaction(0, () => this.commit(header, parts, load, isWhole)),
+        }
+      },
       writeHeader: (header) => transaction(0, () => this.startBatch(header)),
       applyLane: (header, lane, phase, work) =>
         transaction(lane, (slot) => {
@@ -470,6 +481,20 @@ export class MemoryTarget {
     const slot = this.slots.get(number) as Slot
     if (slot.epoch !== epoch) onFenced()
     else body(slot)
+  }
+
+  private commit(
+    header: BatchHeader,
+    works: readonly LaneWork[],
+    load: readonly LoadProgress[],
+    isWhole: boolean,
+  ): void {
+    this.startBatch({ ...header, lanes: 0 })
+    for (const work of works) this.write(work)
+    this.storeLoad(load)
+    if (isWhole && header.to.ordinal > 0)
+      this.violations.push(`a commit within the transaction after ${header.to.token}`)
+    this.checkLoaded(header.to)
   }
 
   private startBatch(header: BatchHeader): void {
@@ -541,14 +566,24 @@ export class MemoryTarget {
       }
   }
 
-  differences(): string[] {
-    const source = this.source.states[this.source.written] as Tables
+  /** DATA-PATH 8: tables whose load is done are as the source's were. */
+  private checkLoaded(position: Position): void {
+    if (position.ordinal > 0) return
+    const loaded = (name: string): boolean => this.load.get(`s.${name}`)?.done === true
+    for (const line of this.differences(Number(position.token), loaded))
+      this.violations.push(`committed at ${position.token}: ${line}`)
+    this.committedStates++
+  }
+
+  /** @param only of the tables for which it is true */
+  differences(state = this.source.written, only: (table: string) => boolean = () => true): string[] {
     const lines = (tables: Tables): string[] =>
       [...tables]
+        .filter(([name]) => only(name))
         .flatMap(([name, rows]) => [...rows.values()].map((row) => `${name} ${exact(whole(row))}`))
         .sort()
     const mine = new Set(lines(this.tables))
-    const theirs = new Set(lines(source))
+    const theirs = new Set(lines(this.source.states[state] as Tables))
     return [
       ...[...theirs].filter((line) => !mine.has(line)).map((line) => `missing: ${line}`),
       ...[...mine].filter((line) => !theirs.has(line)).map((line) => `too much: ${line}`),

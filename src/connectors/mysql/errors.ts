@@ -23,6 +23,7 @@ type Meaning =
   | 'missing-column'
   | 'value'
   | 'too-large'
+  | 'transaction-too-large'
   | 'purged'
   | 'same-server-id'
   | 'not-row-based'
@@ -39,6 +40,7 @@ const codes: Readonly<Record<Meaning, Readonly<Record<Side, ErrorCode>>>> = {
   'missing-column': { source: 'SYNC-2301', target: 'SYNC-3202' },
   value: { source: 'SYNC-2199', target: 'SYNC-3302' },
   'too-large': { source: 'SYNC-2199', target: 'SYNC-3303' },
+  'transaction-too-large': { source: 'SYNC-2199', target: 'SYNC-3310' },
   purged: { source: 'SYNC-2204', target: 'SYNC-3199' },
   'same-server-id': { source: 'SYNC-2105', target: 'SYNC-3199' },
   'not-row-based': { source: 'SYNC-2201', target: 'SYNC-3199' },
@@ -163,7 +165,7 @@ const byNumber: ReadonlyMap<number, Meaning> = new Map<number, Meaning>([
   [1118, 'too-large'], // ER_TOO_BIG_ROWSIZE
   [1153, 'too-large'], // ER_NET_PACKET_TOO_LARGE
   [1301, 'too-large'], // ER_WARN_ALLOWED_PACKET_OVERFLOWED
-  [1197, 'too-large'], // ER_TRANS_CACHE_FULL
+  [1197, 'transaction-too-large'], // ER_TRANS_CACHE_FULL
   // The log.
   [1381, 'not-row-based'], // ER_NO_BINARY_LOGGING
 ])

@@ -18,6 +18,7 @@ export type CatchupOptions = {
   readonly bar: number
   readonly workload: Workload
   readonly changes: number
+  readonly order?: 'merged' | 'global'
 }
 
 const pipeline = 'bench'
@@ -30,6 +31,16 @@ export const catchupOltp: Bench = (context) =>
     bar: 8,
     workload: oltp({ tables: 10, rowsPerTable: quickly(context, 2_000, 20_000) }),
     changes: quickly(context, 14_000, 280_000),
+  })
+
+/** The same backlog in global order: whole transactions in the order of the log, several in a commit. */
+export const globalOrder: Bench = (context) =>
+  catchup(context, {
+    name: 'global-order',
+    bar: 2,
+    workload: oltp({ tables: 10, rowsPerTable: quickly(context, 2_000, 20_000) }),
+    changes: quickly(context, 14_000, 280_000),
+    order: 'global',
   })
 
 export const catchupHot: Bench = (context) =>
@@ -50,7 +61,7 @@ export const catchupInsert: Bench = (context) =>
 
 async function catchup(
   context: BenchContext,
-  { name, bar, workload, changes }: CatchupOptions,
+  { name, bar, workload, changes, order = 'merged' }: CatchupOptions,
 ): Promise<readonly BenchResult[]> {
   await using servers = await startServers({ replica: true })
   await using engine = await startEngineProcess()
@@ -83,7 +94,7 @@ async function catchup(
         const { seconds, cpu } = await measured(
           { engine: engine.pid, target: servers.target.pid, source: servers.source.pid },
           async () => {
-            engine.start(startOf(servers, 'none'))
+            engine.start({ ...startOf(servers, 'none'), order })
             await engine.caughtUp(source)
           },
         )

@@ -32,7 +32,10 @@ function optionsOf(start: EngineStart): EngineOptions {
         target: 'target',
         tables: start.schemas.map((schema) => ({ match: `${schema}.*` })),
         load: { mode: start.load },
-        ...(start.lanes === undefined ? {} : { stream: { lanes: start.lanes } }),
+        stream: {
+          ...(start.lanes === undefined ? {} : { lanes: start.lanes }),
+          ...(start.order === undefined ? {} : { order: start.order }),
+        },
       },
     }),
   )

@@ -12,6 +12,7 @@ export type EngineStart = {
   readonly schemas: readonly string[]
   readonly load: 'once' | 'none'
   readonly lanes?: number
+  readonly order?: 'merged' | 'global'
 }
 
 export type ToEngine = { readonly type: 'start'; readonly start: EngineStart } | { readonly type: 'drain' }

@@ -7,7 +7,7 @@ import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import { SyncError } from '../../../src/core/errors.ts'
 import { createEngine, type Engine } from '../../../src/streamer/engine.ts'
-import type { EngineOptions } from '../../../src/streamer/options.ts'
+import type { EngineOptions, Order } from '../../../src/streamer/options.ts'
 import type { EngineOutcome } from '../../../src/streamer/status.ts'
 import { createRandom, MemorySource, MemoryTarget } from '../../support/memory-stores.ts'
 
@@ -22,7 +22,15 @@ const rule = {
   where: null,
 }
 
-async function runHistory(seed: number): Promise<{ violations: string[]; differences: string[] }> {
+interface History {
+  readonly violations: string[]
+  readonly differences: string[]
+  /** Commits at which the target was compared with the source of that moment. */
+  readonly compared: number
+}
+
+/** @param orders each engine of the history has one of them */
+async function runHistory(seed: number, orders: readonly Order[]): Promise<History> {
   const random = createRandom(seed)
   const source = new MemorySource(random)
   const target = new MemoryTarget(random, source)
@@ -36,6 +44,7 @@ async function runHistory(seed: number): Promise<{ violations: string[]; differe
     pipeline: 'p',
     origin: 'test',
     rules: [{ ...rule, exclude: random() < 0.5 ? [] : ['s.none'] }],
+    order: orders[Math.floor(random() * orders.length)] as Order,
     lanes: 1 + Math.floor(random() * 4),
     batch: { maxRows: 2 + Math.floor(random() * 20), maxBytes: 1 << 20, maxDelayMs: 0 },
     smallBatchRows: Math.floor(random() * 6),
@@ -77,7 +86,8 @@ async function runHistory(seed: number): Promise<{ violations: string[]; differe
     if (random() < 0.03) {
       current.engine.drain()
       const outcome = await current.done
-      if (outcome.kind === 'blocked') return { violations: [JSON.stringify(outcome)], differences: [] }
+      if (outcome.kind === 'blocked')
+        return { violations: [JSON.stringify(outcome)], differences: [], compared: 0 }
       current = start()
       all.push(current)
     }
@@ -89,28 +99,41 @@ async function runHistory(seed: number): Promise<{ violations: string[]; differe
   void current.done.then(() => {
     isOver = true
   })
-  while (performance.now() < deadline && !isOver) {
+  let isSettled = false
+  while (performance.now() < deadline && !isOver && !isSettled) {
     source.settleAll()
     const { position, phase } = current.engine.status()
-    if (phase === 'streaming' && position?.token === String(source.written) && target.loadDone()) break
+    isSettled = phase === 'streaming' && position?.token === String(source.written) && target.loadDone()
     await new Promise((resolve) => setTimeout(resolve, 1))
   }
   // A zombie that has nothing to write has no way of learning that it is one.
   for (const { engine } of all) engine.drain()
   const outcomes = await Promise.all(all.map(({ done }) => done))
   const blocked = outcomes.filter(({ kind }) => kind === 'blocked').map((outcome) => JSON.stringify(outcome))
-  return { violations: [...target.violations, ...blocked], differences: target.differences() }
+  if (!isSettled && blocked.length === 0) blocked.push('the last engine has not confirmed everything')
+  return {
+    violations: [...target.violations, ...blocked],
+    differences: target.differences(),
+    compared: target.committedStates,
+  }
 }
 
 const runs = Number(process.env['SYNCLINE_HISTORIES'] ?? 300)
 
-it(`holds the invariants over ${runs} histories`, { timeout: 600_000 }, async () => {
+it.each<readonly [string, readonly Order[]]>([
+  ['in merged order', ['merged']],
+  ['in global order, where every commit is a state of the source', ['global']],
+  ['with engines of both orders after each other', ['merged', 'global']],
+])(`holds the invariants over ${runs} histories %s`, { timeout: 600_000 }, async (_, orders) => {
+  let compared = 0
   await fc.assert(
     fc.asyncProperty(fc.integer({ min: 0, max: 2 ** 31 }), async (seed) => {
-      const { violations, differences } = await runHistory(seed)
-      expect(violations).toEqual([])
-      expect(differences).toEqual([])
+      const history = await runHistory(seed, orders)
+      expect(history.violations).toEqual([])
+      expect(history.differences).toEqual([])
+      compared += history.compared
     }),
     { numRuns: runs, endOnFailure: true },
   )
+  expect(compared).toBeGreaterThan(runs)
 })

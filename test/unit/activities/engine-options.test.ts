@@ -10,7 +10,11 @@ it('maps every field of a pipeline', () => {
       { match: 'crm.y', columns: { include: ['a'] } },
     ],
     load: { mode: 'none', chunkRows: 500, chunksInFlight: 2 },
-    stream: { lanes: 7, batch: { maxRows: 10, smallRows: 5, maxBytes: '1MiB', maxDelay: '0.5s' } },
+    stream: {
+      order: 'global',
+      lanes: 7,
+      batch: { maxRows: 10, smallRows: 5, maxBytes: '1MiB', maxDelay: '0.5s' },
+    },
   })
   const rule = { exclude: [], includeColumns: null, excludeColumns: [], renameColumns: {}, where: null }
   const sameNames = { toSchema: '{schema}', toTable: '{table}' }
@@ -29,6 +33,7 @@ it('maps every field of a pipeline', () => {
       { ...rule, ...sameNames, match: 'crm.x', excludeColumns: ['c'], renameColumns: { a: 'b' } },
       { ...rule, ...sameNames, match: 'crm.y', includeColumns: ['a'] },
     ],
+    order: 'global',
     lanes: 7,
     batch: { maxRows: 10, maxBytes: 1048576, maxDelayMs: 500 },
     smallBatchRows: 5,

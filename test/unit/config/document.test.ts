@@ -38,7 +38,11 @@ describe('checkDocument', () => {
       onMissingTable: 'refuse',
       onExistingRows: 'refuse',
       load: { mode: 'once', chunkRows: 20000, chunksInFlight: 4 },
-      stream: { lanes: 4, batch: { maxRows: 20000, smallRows: 500, maxBytes: '8MiB', maxDelay: '0ms' } },
+      stream: {
+        order: 'merged',
+        lanes: 4,
+        batch: { maxRows: 20000, smallRows: 500, maxBytes: '8MiB', maxDelay: '0ms' },
+      },
     })
     expect(checkDocument(endpointInput()).document?.spec).toMatchObject({
       port: 3306,

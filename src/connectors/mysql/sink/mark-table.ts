@@ -65,7 +65,15 @@ export interface Ownership {
  * @param assignments to columns of the slot's row
  * @param condition beside pipeline, slot, epoch and owner
  */
-export function beginWithMark(
+export const beginWithMark = (
+  ownership: Ownership,
+  slot: number,
+  assignments: readonly string[],
+  condition: string | null,
+): string => `BEGIN; ${updateMark(ownership, slot, assignments, condition)}`
+
+/** Writes the mark row within a transaction, and fails as `beginWithMark` does. */
+export function updateMark(
   ownership: Ownership,
   slot: number,
   assignments: readonly string[],
@@ -73,7 +81,7 @@ export function beginWithMark(
 ): string {
   const sets = ['writes = writes + 1', 'updated_at = CURRENT_TIMESTAMP(6)', ...assignments].join(', ')
   return (
-    `BEGIN; UPDATE ${markTable} SET ${sets} WHERE ${ownedBy(ownership)} AND slot = ${slot}` +
+    `UPDATE ${markTable} SET ${sets} WHERE ${ownedBy(ownership)} AND slot = ${slot}` +
     `${condition === null ? '' : ` AND ${condition}`}; SET @syncline_mark = ~0 + IF(ROW_COUNT() = 1, 0, 1)`
   )
 }

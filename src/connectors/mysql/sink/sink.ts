@@ -19,7 +19,9 @@ import {
   laneAssignments,
   loadStatement,
   type Ownership,
+  updateMark,
 } from './mark-table.ts'
+import { openTransaction } from './parts-transaction.ts'
 import { createStatementBuilder, type StatementBuilder } from './statements.ts'
 import { takeMarks } from './takeover.ts'
 import { runTransaction } from './write-transaction.ts'
@@ -85,19 +87,28 @@ export async function createSink(
   await openSlots(0)
 
   /** One writer per slot: two at once on a connection would mix their transactions. */
-  async function exclusively<T>(
-    slot: number,
-    write: (connection: Connection, mine: Owned) => Promise<T>,
-  ): Promise<T> {
+  function take(slot: number): {
+    readonly connection: Connection
+    readonly mine: Owned
+    readonly give: () => void
+  } {
     const connection = slots[slot]
     if (owned === null) throw new SyncError('SYNC-9001', 'a write before takeOver')
     if (connection === undefined) throw new SyncError('SYNC-9001', `lane ${slot} has no connection`)
     if (busy.has(slot)) throw new SyncError('SYNC-9001', `two writes at once in slot ${slot}`)
     busy.add(slot)
+    return { connection, mine: owned, give: () => busy.delete(slot) }
+  }
+
+  async function exclusively<T>(
+    slot: number,
+    write: (connection: Connection, mine: Owned) => Promise<T>,
+  ): Promise<T> {
+    const { connection, mine, give } = take(slot)
     try {
-      return await write(connection, owned)
+      return await write(connection, mine)
     } finally {
-      busy.delete(slot)
+      give()
     }
   }
 
@@ -151,6 +162,31 @@ export async function createSink(
       if (owned !== null) owned.openBatch = null
       const tail = load.length === 0 ? [] : [loadStatement(pipeline, load)]
       return transact(0, headerAssignments(header, true), `batch < ${header.batch}`, plan.work.flat(), tail)
+    },
+
+    async beginParts(batch) {
+      const { connection, mine, give } = take(0)
+      mine.openBatch = null
+      const { ownership } = mine
+      // The slot stays taken for as long as the transaction is open.
+      const orGive = <T>(work: Promise<T>): Promise<T> =>
+        work.catch((error: unknown) => {
+          give()
+          throw error
+        })
+      const head = beginWithMark(ownership, 0, [], `batch < ${batch}`)
+      const transaction = await orGive(
+        openTransaction({ connection, ownership, slot: 0, maxPacketBytes }, head),
+      )
+      return {
+        write: (plan) => orGive(transaction.write(builder.statements(plan.work.flat()))),
+        async commit(header, load) {
+          const mark = updateMark(ownership, 0, headerAssignments(header, true), `batch < ${header.batch}`)
+          const progress = load.length === 0 ? [] : [loadStatement(pipeline, load)]
+          await orGive(transaction.commit([mark, ...progress]))
+          give()
+        },
+      }
     },
 
     async writeHeader(header) {

@@ -2,7 +2,8 @@
  * One write transaction at the target: mark row first, statements, commit, in as few round trips as its size allows.
  *
  * A small one is a single packet: the server stops at the first statement that fails, so COMMIT is reached only if the mark row was found
- * (mark-table.ts). After an error nothing but ROLLBACK is sent, and where that fails the connection is cut: no transaction stays open.
+ * (mark-table.ts). Of a larger one the next packet is made while the server works at the one before, and sent when that went well.
+ * After an error nothing but ROLLBACK is sent, and where that fails the connection is cut: no transaction stays open.
  * Deadlocks and lock waits are tried again from the start: exact, because the mark row rolled back with the rest. A lost connection throws
  * SYNC-3101: whether the commit took place, only the mark row can tell, after a takeover.
  */
@@ -47,60 +48,96 @@ export async function runTransaction(connection: Connection, transaction: WriteT
   for (let attempt = 1; ; attempt++) {
     const failed = await attemptOnce(connection, transaction)
     if (failed === null) return
-    const { failure, atMark } = failed
+    const { failure } = failed
     await rollBack(connection, failure)
     const busyMs = performance.now() - startedAtMs
     if (failure.code === 'SYNC-3104' && attempt < maxAttempts && busyMs < maxBusyMs) {
       await sleep(attempt * (2 + Math.random() * 8))
       continue
     }
-    await assertOwned(connection, transaction.ownership, transaction.slot, atMark)
+    await assertOwned(connection, transaction.ownership, transaction.slot, isAtMark(failed))
     throw await explainRefusal(connection, transaction, failure)
   }
-}
-
-interface FailedAttempt {
-  readonly failure: SyncError
-  /** Did it fail because the mark row was not found? */
-  readonly atMark: boolean
 }
 
 /** Index of the statement in `head` that fails when the mark row was not found, and its error. */
 const markCheck = { statement: 2, errno: 1690 } as const
 
-async function attemptOnce(
+const attemptOnce = (
   connection: Connection,
   { head, statements, tail, maxPacketBytes }: WriteTransaction,
-): Promise<FailedAttempt | null> {
+): Promise<FailedPacket | null> =>
+  sendPackets(connection, packetsOf(head, statements(), [...tail, 'COMMIT'], maxPacketBytes))
+
+/** Did it fail because the mark row was not found? */
+export function isAtMark({ failure, packet }: FailedPacket): boolean {
+  const { statement, errno } = failure.details
+  return packet?.isFirst === true && statement === markCheck.statement && errno === markCheck.errno
+}
+
+export interface Packet {
+  readonly sql: string
+  readonly isFirst: boolean
+  /** Those that write rows, behind the head if there is one. */
+  readonly statements: readonly WriteStatement[]
+}
+
+/** The statements in as few packets as their sizes allow, each made when it is asked for. */
+export function* packetsOf(
+  head: string,
+  statements: Iterable<WriteStatement>,
+  tail: readonly string[],
+  maxPacketBytes: number,
+): Generator<Packet> {
   const largest = Math.min(packetBytes, maxPacketBytes >>> 1)
-  let packet = head
-  let packetsSent = 0
-  const send = async (next: string): Promise<void> => {
-    const whole = packet
-    packet = next
-    await connection.queryAll(whole)
-    packetsSent++
+  let sql = head
+  let held: WriteStatement[] = []
+  let isFirst = true
+  function* add(next: string): Generator<Packet> {
+    if (sql !== '' && sql.length + next.length > largest) {
+      yield { sql, isFirst, statements: held }
+      isFirst = false
+      sql = next
+      held = []
+    } else sql += sql === '' ? next : `; ${next}`
   }
+  for (const statement of statements) {
+    yield* add(statement.sql)
+    held.push(statement)
+  }
+  if (tail.length > 0) yield* add(tail.join('; '))
+  if (sql !== '') yield { sql, isFirst, statements: held }
+}
+
+export interface FailedPacket {
+  readonly failure: SyncError
+  /** Null: it failed on our side, before it was sent. */
+  readonly packet: Packet | null
+}
+
+/** Sends one packet after the other, and nothing behind one that failed. @returns null when all were answered well */
+export async function sendPackets(
+  connection: Connection,
+  packets: Iterable<Packet>,
+): Promise<FailedPacket | null> {
+  let answer: Promise<FailedPacket | null> = Promise.resolve(null)
   try {
-    for (const { sql } of statements()) {
-      if (packet.length + sql.length > largest) await send(sql)
-      else packet += `; ${sql}`
+    for (const packet of packets) {
+      const failed = await answer
+      if (failed !== null) return failed
+      answer = connection.queryAll(packet.sql).then(
+        () => null,
+        (error: unknown) => ({ failure: classify(error, 'target'), packet }),
+      )
     }
-    for (const sql of tail) packet += `; ${sql}`
-    if (packet.length > largest) await send('COMMIT')
-    else packet += '; COMMIT'
-    await connection.queryAll(packet)
-    return null
   } catch (error) {
-    const failure = classify(error, 'target')
-    const { statement, errno } = failure.details
-    const atMark = packetsSent === 0 && statement === markCheck.statement && errno === markCheck.errno
-    return { failure, atMark }
+    return (await answer) ?? { failure: classify(error, 'target'), packet: null }
   }
+  return answer
 }
 
 /** Leaves no transaction open, or no connection. @throws SYNC-3101 */
-async function rollBack(connection: Connection, failure: SyncError): Promise<void> {
+export async function rollBack(connection: Connection, failure: SyncError): Promise<void> {
   if (failure.code === 'SYNC-3101' || connection.isLost) {
     connection.destroy()
     throw failure.code === 'SYNC-3101'
@@ -118,7 +155,7 @@ async function rollBack(connection: Connection, failure: SyncError): Promise<voi
 }
 
 /** Whoever is not the owner any more is told so, whatever else went wrong. */
-async function assertOwned(
+export async function assertOwned(
   connection: Connection,
   { pipeline, epoch, owner }: Ownership,
   slot: number,

@@ -1,0 +1,149 @@
+/**
+ * The pump of global order: moves batches to the target as pump.ts does, but never ends a commit within a source transaction.
+ *
+ * A transaction that comes in several slices (over a megabyte) begins a batch of its own: what was consumed before it is committed
+ * first, so that an error or a drain in the middle of it leaves the position right before it. While it is consumed, a full batch goes to
+ * the target as a part of a transaction that stays open (whole-transactions.ts); backpressure is as in pump.ts.
+ * A part is not confirmed: `flush` waits for the end of the transaction, `finish` leaves it to be read again.
+ */
+import { SyncError } from '../core/errors.ts'
+import type { LogEvent } from '../core/transaction.ts'
+import type { Batcher } from './batcher.ts'
+import { idleCheckpointMs, type Pump, type PumpOptions } from './pump.ts'
+import type { Committed, WholeApplier } from './whole-transactions.ts'
+
+export function createOrderedPump(
+  batcher: Batcher,
+  applier: WholeApplier,
+  options: PumpOptions,
+  onConfirmed: (committed: Committed) => void,
+  onFailure: (error: unknown) => void,
+): Pump {
+  let applying: Promise<void> | null = null
+  /** What is being applied ends a commit. */
+  let endsCommit = false
+  /** Parts are at the target that are not committed. */
+  let hasParts = false
+  let commits = 0
+  /** Commit time of the oldest transaction that is at the target and not committed. */
+  let sentOldestUs = 0
+  let confirmedAtMs = performance.now()
+  let timer: ReturnType<typeof setTimeout> | null = null
+  let stopped: SyncError | null = null
+  /** Resolves when the transaction that is being consumed has ended. */
+  let ended: PromiseWithResolvers<void> | null = null
+
+  const isFull = (): boolean => batcher.rows() >= options.maxRows || batcher.bytes() >= options.maxBytes
+
+  /** Milliseconds until the open batch should be committed, 0 for now, null for "not now". */
+  function waitMs(): number | null {
+    if (batcher.isInside()) return null
+    if (hasParts) return 0
+    if (batcher.isEmpty()) return null
+    if (!batcher.hasWork()) return Math.max(0, confirmedAtMs + idleCheckpointMs - performance.now())
+    if (batcher.rows() > options.smallBatchRows) return 0
+    return Math.max(0, batcher.openedAtMs() + options.maxDelayMs - performance.now())
+  }
+
+  /** What sealing throws (chunks join then) fails like what applying throws. */
+  const applySealed = async (): Promise<Committed | null> => applier.apply(batcher.seal())
+
+  function start(): Promise<void> {
+    if (stopped !== null) throw stopped
+    if (sentOldestUs === 0) sentOldestUs = batcher.oldestCommitTimeUs()
+    endsCommit = !batcher.isInside()
+    hasParts = !endsCommit
+    applying = applySealed().then(
+      (committed) => {
+        applying = null
+        if (committed !== null) {
+          commits++
+          sentOldestUs = 0
+          confirmedAtMs = performance.now()
+          onConfirmed(committed)
+        }
+        kick()
+      },
+      (error: unknown) => {
+        // `applying` stays set: nothing more may be written after a failure.
+        onFailure(error)
+        throw error
+      },
+    )
+    applying.catch(() => {})
+    return applying
+  }
+
+  function kick(): void {
+    if (ended !== null && !batcher.isInside()) {
+      ended.resolve()
+      ended = null
+    }
+    if (stopped !== null || applying !== null) return
+    const wait = waitMs()
+    if (wait === null) return
+    if (wait === 0) void start()
+    else {
+      // Anew each time: what came since may be due sooner.
+      if (timer !== null) clearTimeout(timer)
+      timer = setTimeout(() => {
+        timer = null
+        kick()
+      }, wait)
+    }
+  }
+
+  function transactionEnd(): Promise<void> {
+    if (stopped !== null) throw stopped
+    ended ??= Promise.withResolvers()
+    return ended.promise
+  }
+
+  async function flush(): Promise<void> {
+    // Not "until nothing is left": under writes that never stop there is always more.
+    const isUnderWay = applying !== null && endsCommit
+    const isToCome = hasParts || !batcher.isEmpty()
+    const goal = commits + (isUnderWay ? 1 : 0) + (isToCome ? 1 : 0)
+    while (commits < goal) await (applying ?? (batcher.isInside() ? transactionEnd() : start()))
+  }
+
+  /** An error of its own: no transaction that was read in part is confirmed by a definition behind it. */
+  function refuseDefinitionInside(event: LogEvent): void {
+    if (event.kind !== 'schema-change' || !batcher.isInside()) return
+    throw new SyncError(
+      'SYNC-2206',
+      `A definition changes within a transaction that has changed rows before (${event.id})`,
+      {
+        remedy: 'Set spec.stream.order: merged to pass it, then set it back.',
+        details: { at: event.id },
+      },
+    )
+  }
+
+  return {
+    kick,
+    isFull,
+    async room() {
+      kick()
+      while (isFull()) await (applying ?? start())
+    },
+    flush,
+    admit(event) {
+      refuseDefinitionInside(event)
+      const isLong = event.kind === 'slice' && !event.last && !batcher.isInside()
+      return isLong && !batcher.isEmpty() ? flush() : null
+    },
+    async finish() {
+      if (!batcher.isInside()) await flush()
+      else if (applying !== null) await applying
+    },
+    oldestPendingUs: () => sentOldestUs || batcher.oldestCommitTimeUs(),
+    confirmedAtMs: () => confirmedAtMs,
+    stop() {
+      stopped ??= new SyncError('SYNC-4001', 'The session ended')
+      if (timer !== null) clearTimeout(timer)
+      ended?.reject(stopped)
+      ended?.promise.catch(() => {})
+    },
+  }
+}
