@@ -18,9 +18,10 @@ import {
   type EngineSupervisorOptions,
 } from './activities/engine-supervisor.ts'
 import { hostFlags } from './activities/host-memory.ts'
+import { createRecorder, type Recorder } from './activities/report-recorder.ts'
 import { createStreamActivities } from './activities/stream.ts'
 import { taskQueues } from './core/pipeline-control.ts'
-import { openStore, type Store } from './store/store.ts'
+import { openReportWriter, openStore, type Store } from './store/store.ts'
 import { createLog, type Log } from './telemetry/log.ts'
 import { createTemporalLink, type TemporalLink } from './worker/temporal-link.ts'
 import { ensureWorkflowBundle } from './worker/workflow-bundle.ts'
@@ -60,7 +61,12 @@ export const runWorker = async (options: RunWorkerOptions): Promise<void> => {
   const link = createTemporalLink({ address: options.temporalAddress, namespace: options.namespace }, log)
   const store = role === 'stream' ? null : openStore(options.storePath)
   const bundlePath = role === 'stream' ? null : await ensureWorkflowBundle(options.dataDir)
-  const supervisor = role === 'control' ? null : startSupervisor(options, link, log)
+  const reports = role === 'control' ? null : openReportWriter(options.storePath)
+  const recorder = createRecorder(
+    (list) => reports?.put(list),
+    (error) => log.warn({ error }, 'figures cannot be stored; tried again every second'),
+  )
+  const supervisor = role === 'control' ? null : startSupervisor(options, link, recorder, log)
   try {
     while (!signal.aborted) {
       try {
@@ -75,13 +81,20 @@ export const runWorker = async (options: RunWorkerOptions): Promise<void> => {
     }
   } finally {
     await supervisor?.close()
+    recorder.close()
+    reports?.close()
     await link.close()
     store?.close()
     log.info('worker ended')
   }
 }
 
-const startSupervisor = (options: RunWorkerOptions, link: TemporalLink, log: Log): EngineSupervisor =>
+const startSupervisor = (
+  options: RunWorkerOptions,
+  link: TemporalLink,
+  recorder: Recorder,
+  log: Log,
+): EngineSupervisor =>
   createEngineSupervisor(
     {
       host: {
@@ -90,6 +103,7 @@ const startSupervisor = (options: RunWorkerOptions, link: TemporalLink, log: Log
       },
       execArgv: hostFlags(options.engineHeapMiB ?? null),
       isTemporalReachable: () => link.isReachable(),
+      onStatistics: (pipeline, report) => recorder.take(pipeline, report),
       ...options.supervision,
     },
     log,

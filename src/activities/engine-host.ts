@@ -13,8 +13,10 @@ import {
   type EngineReport,
   type FromHost,
   type HostArguments,
+  mostTablesTold,
   reportIntervalMs,
   silenceReportedMs,
+  statisticsIntervalMs,
   type ToHost,
 } from './host-messages.ts'
 import type { CreateRuntime, PipelineRuntime, RuntimeEngine } from './pipeline-runtime.ts'
@@ -52,6 +54,7 @@ const runEngine = async (
   engines.set(message.id, hosted)
   const outcome = await openAndRun(runtime, message, hosted).catch(toBlocked)
   engines.delete(message.id)
+  tellStatistics(message.id, hosted)
   say({ type: 'ended', id: message.id, outcome })
 }
 
@@ -107,6 +110,11 @@ const report = (): void => {
   say({ type: 'report', engines: changed })
 }
 
+const tellStatistics = (id: string, { opened }: Hosted): void => {
+  const report = opened?.engine.takeStatistics(mostTablesTold) ?? null
+  if (report !== null) say({ type: 'statistics', id, report })
+}
+
 const receive = (runtime: PipelineRuntime, message: ToHost): void => {
   switch (message.type) {
     case 'start':
@@ -140,6 +148,9 @@ const main = async (): Promise<void> => {
   process.on('message', (message) => receive(runtime, message as ToHost))
   // Unreferenced it would not keep the process alive; the channel does, and must be the only thing that does.
   setInterval(report, reportIntervalMs).unref()
+  setInterval(() => {
+    for (const [id, hosted] of engines) tellStatistics(id, hosted)
+  }, statisticsIntervalMs).unref()
   say({ type: 'ready' })
 }
 

@@ -8,6 +8,7 @@
  * On a crash of this process its hosts end with it.
  */
 import type { Blocked } from '../core/pipeline-control.ts'
+import type { StatisticsReport } from '../core/statistics.ts'
 import type { EngineOutcome, EngineStatus } from '../streamer/status.ts'
 import type { Log } from '../telemetry/log.ts'
 import type { FromHost, ReportedError, ToHost } from './host-messages.ts'
@@ -25,6 +26,8 @@ export interface EngineSupervisorOptions extends HostPoolOptions {
   readonly times?: Partial<SupervisionTimes>
   /** Asked about once a second while engines without an owner exist; must answer within a second or two. */
   readonly isTemporalReachable: () => Promise<boolean>
+  /** Told what engines count. */
+  readonly onStatistics?: (pipeline: string, report: StatisticsReport) => void
 }
 
 /** What one attempt of the activity holds. */
@@ -75,7 +78,8 @@ export const createEngineSupervisor = (options: EngineSupervisorOptions, log: Lo
   const checkHosts = new Map<string, HostProcess>()
   let checkNumber = 0
 
-  const engineOf = (id: string): SupervisedEngine | undefined => engines.get(id.slice(0, id.lastIndexOf('#')))
+  const pipelineOf = (id: string): string => id.slice(0, id.lastIndexOf('#'))
+  const engineOf = (id: string): SupervisedEngine | undefined => engines.get(pipelineOf(id))
 
   const onMessage = (_host: HostProcess, message: FromHost): void => {
     switch (message.type) {
@@ -83,6 +87,9 @@ export const createEngineSupervisor = (options: EngineSupervisorOptions, log: Lo
         return
       case 'report':
         for (const report of message.engines) engineOf(report.id)?.report(report)
+        return
+      case 'statistics':
+        options.onStatistics?.(pipelineOf(message.id), message.report)
         return
       case 'ended':
         engineOf(message.id)?.hostSaidEnded(message.id, message.outcome)

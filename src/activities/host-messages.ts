@@ -4,6 +4,7 @@
  * `id` names one engine or one check in one host and is never used again, so that a late word of a former engine is recognized.
  */
 import type { Blocked } from '../core/pipeline-control.ts'
+import type { StatisticsReport } from '../core/statistics.ts'
 import type { EngineOutcome, EngineStatus } from '../streamer/status.ts'
 import type { EngineStart, RuntimeOptions, SpecRef } from './pipeline-runtime.ts'
 
@@ -34,6 +35,8 @@ export type FromHost =
   | { readonly type: 'ready' }
   /** Every `reportIntervalMs`: the host's own sign of life, with the engines whose status changed or which are silent. */
   | { readonly type: 'report'; readonly engines: readonly EngineReport[] }
+  /** Every `statisticsIntervalMs` while there is news. */
+  | { readonly type: 'statistics'; readonly id: string; readonly report: StatisticsReport }
   | { readonly type: 'ended'; readonly id: string; readonly outcome: EngineOutcome }
   | { readonly type: 'checked'; readonly id: string; readonly found: Blocked | null }
   | { readonly type: 'check-failed'; readonly id: string; readonly error: ReportedError }
@@ -46,5 +49,8 @@ export interface HostArguments {
 }
 
 export const reportIntervalMs = 250
+export const statisticsIntervalMs = 1_000
+/** Tables in one message: about 50 kB, so that 10,000 tables that all change are told within 40 s. */
+export const mostTablesTold = 250
 /** An engine that is silent for longer is reported even when its status is unchanged. */
 export const silenceReportedMs = 2_000

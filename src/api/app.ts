@@ -15,6 +15,7 @@ import { mountAudit } from './routes/audit.ts'
 import { mountEndpoints } from './routes/endpoints.ts'
 import { mountHealth } from './routes/health.ts'
 import { mountPipelineActions } from './routes/pipeline-actions.ts'
+import { mountPipelineStatistics } from './routes/pipeline-statistics.ts'
 import { mountPipelineStatus } from './routes/pipeline-status.ts'
 import { mountPipelines } from './routes/pipelines.ts'
 
@@ -61,6 +62,7 @@ export function createApp(deps: ApiDeps): OpenAPIHono<ApiEnv> {
   mountPipelines(app, deps)
   mountPipelineActions(app, deps)
   mountPipelineStatus(app, deps)
+  mountPipelineStatistics(app, deps)
   mountAudit(app, deps)
   mountHealth(app, deps)
   for (const [name, schema] of Object.entries({ Endpoint: endpoint, Pipeline: pipeline })) {

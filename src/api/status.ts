@@ -4,10 +4,11 @@
  */
 import { catalogue, type ErrorCode, SyncError } from '../core/errors.ts'
 import type { PipelineStatus } from '../core/pipeline-control.ts'
+import { type RetentionReport, warnOfRetention } from '../core/retention.ts'
 import type { PipelineRecord } from '../store/pipelines.ts'
 import type { ApiDeps } from './context.ts'
 import type { WorkflowDescription } from './pipeline-workflows.ts'
-import { engineReport, type PipelineStatusAnswer } from './wire.ts'
+import { engineReport, type PipelineStatusAnswer, type RetentionAnswer } from './wire.ts'
 
 /** @throws SyncError SYNC-1101; SYNC-1106 when Temporal is away */
 export async function statusOfPipeline(
@@ -18,7 +19,23 @@ export async function statusOfPipeline(
   if (record === null) throw new SyncError('SYNC-1101', `there is no pipeline ${name}`)
   const found = await workflows.describe(name)
   const told = found?.isRunning === true ? await workflows.status(name) : null
-  return assemble(name, record, found, told)
+  const status = assemble(name, record, found, told)
+  const retention = retentionOf(store.reports.get(name)?.retention ?? null, status.engine !== null)
+  const warning = retention?.warning ?? null
+  return {
+    ...status,
+    retention,
+    warnings:
+      warning === null
+        ? status.warnings
+        : [...status.warnings, `${warning.code} ${warning.message}. ${warning.remedy}`],
+  }
+}
+
+/** Of a pipeline without an engine: by what its last engine was told. */
+function retentionOf(report: RetentionReport | null, isRunning: boolean): RetentionAnswer | null {
+  if (report === null) return null
+  return { ...report, warning: warnOfRetention(report, Date.now(), isRunning) }
 }
 
 function assemble(
@@ -26,7 +43,7 @@ function assemble(
   record: PipelineRecord,
   found: WorkflowDescription | null,
   told: PipelineStatus | null,
-): PipelineStatusAnswer {
+): Omit<PipelineStatusAnswer, 'retention'> {
   const isDeleting = record.wanted === 'delete'
   const base = {
     name,

@@ -104,6 +104,81 @@ export const engineReport = z
   })
   .openapi('EngineReport')
 
+const retentionWarning = z
+  .object({
+    code: z.string(),
+    message: z.string(),
+    remedy: z.string(),
+    deadline: time,
+  })
+  .openapi('RetentionWarning')
+
+export const retention = z
+  .object({
+    at: time,
+    keptMs: z.number().nullable().openapi({
+      description: 'How long the source keeps a log file after its end; null: it purges nothing by itself.',
+    }),
+    bytesBehind: z.number().openapi({ description: 'What there is still to read, at most.' }),
+    isPurged: z.boolean().openapi({ description: 'Something that is not applied yet is gone.' }),
+    standsUntil: time.nullable().openapi({
+      description: 'Not before then the source purges what is needed, if the pipeline does not move.',
+    }),
+    purgeFrom: time.nullable().openapi({
+      description: 'The same at its pace of the last minutes; null: not foreseen.',
+    }),
+    pace: z.number().nullable().openapi({
+      description: 'Seconds of the source’s time applied in a second; below 1 it falls behind.',
+    }),
+    catchUpMs: z
+      .number()
+      .nullable()
+      .openapi({ description: 'Time until it has caught up at this pace; null: it does not.' }),
+    warning: retentionWarning.nullable(),
+  })
+  .openapi('Retention')
+
+const count = z.number()
+const rowsIn = { inserted: count, updated: count, deleted: count, copied: count }
+const rowsOut = { upserted: count, removed: count, merged: count }
+const ms = z.number()
+
+export const statisticsAnswer = z
+  .object({
+    name: z.string(),
+    statistics: z
+      .object({
+        since: time.openapi({ description: 'When the engine began to count; a new engine begins anew.' }),
+        at: time,
+        tables: z.int().openapi({ description: 'Tables that have had rows.' }),
+        rows: z.object({ ...rowsIn, ...rowsOut, outOfScope: count }),
+        batches: z.object({ small: count, large: count, checkpoints: count, transactions: count }),
+        bytes: z.object({ log: count, chunks: count, written: count }),
+        timesMs: z
+          .object({
+            sourceWait: ms,
+            decode: ms,
+            merge: ms,
+            chunkRead: ms,
+            plan: ms,
+            build: ms,
+            small: ms,
+            header: ms,
+            lanes: ms,
+            commit: ms,
+          })
+          .openapi({ description: 'By stage; stages go on at the same time.' }),
+        heldMs: z
+          .object({ batchFull: ms, chunkWindow: ms, lanesIdle: ms, laneSkew: ms })
+          .openapi({ description: 'In which one stage waited for another.' }),
+      })
+      .nullable()
+      .openapi({ description: 'null: no engine has told anything yet.' }),
+    tables: z.array(z.object({ table: z.string(), target: z.string(), ...rowsIn, ...rowsOut, bytes: count })),
+    nextPageToken: z.string().nullable(),
+  })
+  .openapi('PipelineStatistics')
+
 export const pipelineStatus = z
   .object({
     name: z.string(),
@@ -137,6 +212,9 @@ export const pipelineStatus = z
     worker: z.string().nullable(),
     attempt: z.int().nullable(),
     workflow: z.object({ id: z.string(), runId: z.string() }).nullable(),
+    retention: retention.nullable().openapi({
+      description: 'How long the source keeps the log that is still needed; null: not known.',
+    }),
     warnings: z.array(z.string()),
   })
   .openapi('PipelineStatus')
@@ -186,6 +264,8 @@ export type AppliedEndpoint = z.output<typeof appliedEndpoint>
 export type AppliedPipeline = z.output<typeof appliedPipeline>
 export type EngineReport = z.output<typeof engineReport>
 export type PipelineStatusAnswer = z.output<typeof pipelineStatus>
+export type StatisticsAnswer = z.output<typeof statisticsAnswer>
+export type RetentionAnswer = z.output<typeof retention>
 export type AuditRecordAnswer = z.output<typeof auditRecord>
 export type Problem = z.output<typeof problem>
 

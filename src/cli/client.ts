@@ -8,6 +8,7 @@ import type {
   PipelineResource,
   PipelineStatusAnswer,
   Problem,
+  StatisticsAnswer,
 } from '../api/wire.ts'
 import type { Document } from '../config/document.ts'
 import { catalogue, type ErrorCode, SyncError } from '../core/errors.ts'
@@ -22,6 +23,11 @@ export interface ApiClient {
   pipelines(): Promise<PipelineResource[]>
   pipeline(name: string): Promise<PipelineResource>
   status(name: string): Promise<PipelineStatusAnswer>
+  /** One page of tables; without a token the first. */
+  statistics(
+    name: string,
+    query: { pageSize?: number; sort?: 'rows' | 'name'; pageToken?: string },
+  ): Promise<StatisticsAnswer>
   apply(
     document: Document,
     dryRun: boolean,
@@ -62,6 +68,10 @@ export function createApiClient(server: string, actor: string, signal: AbortSign
     pipelines: async () => (await ask<{ items: PipelineResource[] }>('GET', of('pipeline'))).items,
     pipeline: (name) => ask('GET', of('pipeline', name)),
     status: (name) => ask('GET', `${of('pipeline', name)}/status`),
+    statistics(name, query) {
+      const given = Object.entries(query).map(([key, value]): [string, string] => [key, String(value)])
+      return ask('GET', `${of('pipeline', name)}/statistics?${new URLSearchParams(given).toString()}`)
+    },
     apply(document, dryRun) {
       const kind: Kind = document.kind === 'Endpoint' ? 'endpoint' : 'pipeline'
       return ask('PUT', `${of(kind, document.metadata.name)}${dryRun ? '?dryRun=true' : ''}`, document)

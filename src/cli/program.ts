@@ -10,6 +10,7 @@ import { addDev } from './commands/dev.ts'
 import { addGet } from './commands/get.ts'
 import { addLag } from './commands/lag.ts'
 import { addServer, addWorker } from './commands/processes.ts'
+import { addStats } from './commands/stats.ts'
 import { addValidate } from './commands/validate.ts'
 import type { CommandContext } from './context.ts'
 import { exitCodes, exitMeanings } from './exit-codes.ts'
@@ -69,6 +70,7 @@ export function createProgram(context: CommandContext): Command {
   addActions(program, context)
   addDelete(program, context)
   addLag(program, context)
+  addStats(program, context)
   return program
 }
 

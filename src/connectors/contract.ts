@@ -6,6 +6,7 @@
  */
 import type { BatchPlan, LaneWork } from '../core/plan.ts'
 import type { LogCoordinate, Position } from '../core/position.ts'
+import type { LogRetention } from '../core/retention.ts'
 import type { TableId, TableShape } from '../core/schema.ts'
 import type { LogEvent, TransactionSlice } from '../core/transaction.ts'
 import type { Row, Value } from '../core/value.ts'
@@ -34,6 +35,8 @@ export interface Source {
   head(): Promise<Position>
   /** Is everything after `from` still in the log? Throws SYNC-2204 when it was purged. */
   assertRetained(from: Position): Promise<void>
+  /** How long what follows the position will stay in the log. Null where the server does not tell; absent where it never can. */
+  retention?(position: Position): Promise<LogRetention | null>
   /** Follows the log from `from` on. Errors surface from the iterator. */
   follow(from: Position, options: FollowOptions): ChangeStream
   /** Keeps the position while events are consumed. */
@@ -42,7 +45,18 @@ export interface Source {
   close(): Promise<void>
 }
 
+/** A reader adds to these as it goes; whoever gave them reads them off. */
+export interface ReaderCounters {
+  /** Received from the source. */
+  bytes: number
+  /** Milliseconds of turning bytes into events. */
+  decodeMs: number
+  /** Milliseconds in which there was nothing to read. */
+  waitMs: number
+}
+
 export interface FollowOptions {
+  readonly counters?: ReaderCounters
   /** Transactions whose logged statements a person has dealt with by hand: not an error again (SYNC-2205). */
   readonly acknowledged: readonly string[]
 }
@@ -116,7 +130,18 @@ export interface Target {
   close(): Promise<void>
 }
 
+/** A sink adds to these as it writes, over all lanes. */
+export interface SinkCounters {
+  /** Sent to the target. */
+  bytes: number
+  /** Milliseconds of making statements. */
+  buildMs: number
+  /** Milliseconds until the target answered what ended a transaction. */
+  commitMs: number
+}
+
 export interface SinkOptions {
+  readonly counters?: SinkCounters
   readonly lanes: number
   /** Who writes: site name, goes into the mark row. */
   readonly origin: string

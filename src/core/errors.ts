@@ -226,6 +226,13 @@ export const catalogue = {
     title: 'Rows change at the source without being logged',
     remedy: 'Let the application delete and update the child rows itself.',
   },
+  'SYNC-2214': {
+    disposition: 'block',
+    scope: 'source',
+    title: 'The source will purge log that is still needed',
+    remedy:
+      'Before then let the pipeline go on and catch up, or let the source keep its log for longer: SET PERSIST binlog_expire_logs_seconds.',
+  },
   'SYNC-2301': {
     disposition: 'block',
     scope: 'source',

@@ -64,4 +64,22 @@ export const migrations: readonly string[] = [
   CREATE TRIGGER audit_is_never_deleted BEFORE DELETE ON audit
     BEGIN SELECT RAISE(ABORT, 'the audit log only grows'); END;
   `,
+  `
+  -- What engines said last; may be lost.
+  CREATE TABLE reports (
+    pipeline TEXT PRIMARY KEY REFERENCES pipelines (name) ON DELETE CASCADE,
+    epoch TEXT NOT NULL,
+    since TEXT NOT NULL,
+    totals TEXT NOT NULL,
+    retention TEXT
+  ) STRICT;
+  CREATE TABLE table_reports (
+    pipeline TEXT NOT NULL REFERENCES reports (pipeline) ON DELETE CASCADE,
+    name TEXT NOT NULL,
+    rows INTEGER NOT NULL,
+    figures TEXT NOT NULL,
+    PRIMARY KEY (pipeline, name)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX table_reports_by_rows ON table_reports (pipeline, rows DESC, name);
+  `,
 ]

@@ -8,16 +8,35 @@ import { type AuditLog, createAuditLog } from './audit.ts'
 import { openDatabase } from './database.ts'
 import { createEndpointStore, type EndpointStore } from './endpoints.ts'
 import { createPipelineStore, type PipelineStore } from './pipelines.ts'
+import { createReportStore, type ReportStore } from './reports.ts'
 
 export interface Store {
   readonly endpoints: EndpointStore
   readonly pipelines: PipelineStore
   readonly audit: AuditLog
+  readonly reports: ReportStore
   /** Everything that `body` does is done whole, or not at all when it throws. */
   write<T>(body: () => T): T
   /** Throws when the file cannot be read. */
   ping(): void
   close(): void
+}
+
+export interface ReportWriter {
+  put: ReportStore['put']
+  close(): void
+}
+
+/**
+ * For a process that only reports: commits wait for no disk, and a store that is busy refuses at once instead of keeping the process waiting.
+ * @throws SyncError SYNC-4004 when the file cannot be used
+ */
+export function openReportWriter(path: string): ReportWriter {
+  const database = openDatabase(path)
+  database.exec('PRAGMA synchronous = NORMAL')
+  database.exec('PRAGMA busy_timeout = 50')
+  const reports = createReportStore(database)
+  return { put: (list) => reports.put(list), close: () => database.close() }
 }
 
 /**
@@ -31,6 +50,7 @@ export function openStore(path: string, now: () => Date = () => new Date()): Sto
     pipelines,
     endpoints: createEndpointStore(database, pipelines, now),
     audit: createAuditLog(database, now),
+    reports: createReportStore(database),
     write: (body) => database.write(body),
     ping: () => {
       database.get('SELECT count(*) FROM pipelines')

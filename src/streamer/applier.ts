@@ -6,6 +6,7 @@ import type { BatchHeader, Sink, UnfinishedBatch } from '../connectors/contract.
 import type { Merge, NetChanges } from '../core/merge.ts'
 import { type Destination, type LaneWork, planBatch, planDigest } from '../core/plan.ts'
 import type { SealedBatch } from './batcher.ts'
+import { type Meter, rowsOut } from './meter.ts'
 
 export interface Applier {
   /** Resolves when the batch is confirmed at the target. Never two at once. */
@@ -22,7 +23,7 @@ export interface ApplierOptions {
   readonly scope: readonly string[]
 }
 
-export function createApplier(sink: Sink, options: ApplierOptions, lastBatch: number): Applier {
+export function createApplier(sink: Sink, options: ApplierOptions, lastBatch: number, meter: Meter): Applier {
   let number = lastBatch
 
   async function runPhases(
@@ -36,9 +37,15 @@ export function createApplier(sink: Sink, options: ApplierOptions, lastBatch: nu
         .map((laneWork, i) => ({ lane: i + 1, laneWork }))
         .filter(({ lane }) => (confirmed[lane - 1] ?? 0) < phase)
       // All settle before anything is thrown: no lane may still be writing when the session is taken down.
+      const doneAtMs: number[] = []
       const results = await Promise.allSettled(
-        pending.map(({ lane, laneWork }) => sink.applyLane(header, lane, phase, laneWork)),
+        pending.map(async ({ lane, laneWork }) => {
+          await sink.applyLane(header, lane, phase, laneWork)
+          doneAtMs.push(performance.now())
+        }),
       )
+      const lastAtMs = performance.now()
+      for (const atMs of doneAtMs) meter.held('laneSkew', lastAtMs - atMs)
       for (const result of results) if (result.status === 'rejected') throw result.reason
     }
   }
@@ -48,14 +55,18 @@ export function createApplier(sink: Sink, options: ApplierOptions, lastBatch: nu
     batch: SealedBatch,
     work: readonly (readonly LaneWork[])[],
   ): Promise<void> {
+    const startedAtMs = performance.now()
     await sink.writeHeader(header)
+    const headerAtMs = meter.spent('header', startedAtMs)
     await runPhases(header, work, [])
+    meter.spent('lanes', headerAtMs)
     if (batch.load.length > 0) await sink.storeLoad(batch.load)
   }
 
   return {
     async apply(batch) {
       number++
+      const startedAtMs = performance.now()
       const net = batch.merge.net()
       const isSmall = batch.merge.rows <= options.smallBatchRows
       const lanes = isSmall ? 1 : options.lanes
@@ -69,8 +80,12 @@ export function createApplier(sink: Sink, options: ApplierOptions, lastBatch: nu
         planDigest: isSmall ? '' : planDigest(loggedDestinations(net), lanes, options.scope),
         sourceCommitTimeUs: batch.commitTimeUs,
       }
-      if (isSmall) await sink.applySmall(header, plan, batch.load)
-      else await writeLarge(header, batch, plan.work)
+      const plannedAtMs = meter.spent('plan', startedAtMs)
+      if (isSmall) {
+        await sink.applySmall(header, plan, batch.load)
+        meter.spent('small', plannedAtMs)
+      } else await writeLarge(header, batch, plan.work)
+      meter.confirmed([{ tally: batch.tally, out: rowsOut(plan) }], isSmall)
     },
 
     async finish(unfinished, merge, commitTimeUs) {

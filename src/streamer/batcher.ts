@@ -15,6 +15,7 @@ import { type TableShape, tableName } from '../core/schema.ts'
 import type { Progress, RowChange, SchemaChange, TransactionSlice } from '../core/transaction.ts'
 import type { Row, Value } from '../core/value.ts'
 import type { Router } from './router.ts'
+import { type BatchTally, createTally, type TableTally } from './tally.ts'
 
 export interface SealedBatch {
   readonly from: Position
@@ -23,6 +24,8 @@ export interface SealedBatch {
   readonly load: readonly LoadProgress[]
   /** Commit time of the last transaction in the batch; 0 when it has none. */
   readonly commitTimeUs: number
+  /** What went into it, by table. */
+  readonly tally: BatchTally
 }
 
 /** A chunk on its way into the stream. */
@@ -73,7 +76,12 @@ interface Ticket extends ChunkTicket {
   /** Null until the consumer stands between two transactions. */
   window: ChunkWindow | null
   /** Where the table's load stands once the rows have joined. */
-  delivered: { readonly rows: number; readonly after: readonly Value[] | null; readonly done: boolean } | null
+  delivered: {
+    readonly rows: number
+    readonly bytes: number
+    readonly after: readonly Value[] | null
+    readonly done: boolean
+  } | null
   readonly resolveOpened: (passed: Position) => void
   readonly settle: () => void
 }
@@ -96,6 +104,7 @@ export function createBatcher(
   let coordinate: LogCoordinate = { file: 0, offset: 0 }
   let from = tracker.position()
   let merge = createMerge()
+  let tally = createTally()
   let load = new Map<string, LoadProgress>()
   let commitTimeUs = 0
   let oldestCommitTimeUs = 0
@@ -104,22 +113,34 @@ export function createBatcher(
   let isClosing = false
   let lastShape: TableShape | null = null
   let lastRoute: ReturnType<Router['route']> = null
+  let lastTally: TableTally | null = null
 
   function touch(): void {
     if (!moved) openedAtMs = performance.now()
     moved = true
   }
 
-  function takeChange(change: RowChange): void {
+  function takeChange(change: RowChange, bytes: number): void {
     if (change.table !== lastShape) {
       lastRoute = router.route(change.table)
       lastShape = change.table
+      lastTally = lastRoute === null ? null : tally.of(change.table.id, lastRoute.destination.id)
     }
-    if (lastRoute === null) return
+    if (lastRoute === null || lastTally === null) {
+      tally.outOfScope++
+      return
+    }
     let { before, after } = change
     if (before !== null && !lastRoute.matches(before)) before = null
     if (after !== null && !lastRoute.matches(after)) after = null
-    if (before === null && after === null) return
+    if (before === null && after === null) {
+      tally.outOfScope++
+      return
+    }
+    lastTally.bytes += bytes
+    if (before === null) lastTally.inserted++
+    else if (after === null) lastTally.deleted++
+    else lastTally.updated++
     merge.add({
       destination: lastRoute.destination,
       before: before === null ? null : lastRoute.map(before),
@@ -152,8 +173,8 @@ export function createBatcher(
         if (merge.rows >= bounds.maxRows || merge.bytes >= bounds.maxBytes) return
         const ticket = tickets[0] as Ticket
         if (ticket.window === null || ticket.delivered === null || !ticket.window.reached(coordinate)) break
-        joinChunk(ticket.shape, ticket.window.take())
-        const { rows, after, done } = ticket.delivered
+        const { rows, bytes, after, done } = ticket.delivered
+        joinChunk(ticket.shape, ticket.window.take(), bytes)
         setProgress({
           table: name,
           after,
@@ -174,9 +195,13 @@ export function createBatcher(
     touch()
   }
 
-  function joinChunk(shape: TableShape, rows: readonly Row[]): void {
+  function joinChunk(shape: TableShape, rows: readonly Row[], bytes: number): void {
     const route = router.route(shape)
     if (route === null || rows.length === 0) return
+    const table = tally.of(shape.id, route.destination.id)
+    table.copied += rows.length
+    table.bytes += bytes
+    tally.chunkBytes += bytes
     merge.addChunkRows(
       route.destination,
       rows.map((row) => route.map(row)),
@@ -203,7 +228,7 @@ export function createBatcher(
       },
       deliver(rows, { after, done }) {
         ticket.window?.arrive(rows)
-        ticket.delivered = { rows: rows.rows.length, after, done }
+        ticket.delivered = { rows: rows.rows.length, bytes: rows.bytes, after, done }
         arrival.resolve()
         arrival = Promise.withResolvers<void>()
         joinReady()
@@ -226,9 +251,12 @@ export function createBatcher(
     consume(event) {
       if (event.kind === 'slice') {
         if (windows.size > 0) strike(event)
-        for (const change of event.changes) takeChange(change)
+        const { changes } = event
+        const bytesEach = changes.length === 0 ? 0 : event.bytes / changes.length
+        for (const change of changes) takeChange(change, bytesEach)
         tracker.advance(event)
         insideTransaction = !event.last
+        if (event.last) tally.transactions++
         touch()
         commitTimeUs = event.commitTimeUs
         if (oldestCommitTimeUs === 0) oldestCommitTimeUs = event.commitTimeUs
@@ -266,9 +294,11 @@ export function createBatcher(
     covers: (position) => tracker.covers(position),
     seal() {
       const to = tracker.position()
-      const batch = { from, to, merge, load: [...load.values()], commitTimeUs }
+      const batch = { from, to, merge, load: [...load.values()], commitTimeUs, tally }
       from = to
       merge = createMerge()
+      tally = createTally()
+      lastShape = null
       load = new Map()
       commitTimeUs = 0
       oldestCommitTimeUs = 0

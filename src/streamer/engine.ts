@@ -7,7 +7,9 @@
  */
 import type { Source, Target } from '../connectors/contract.ts'
 import { asSyncError, type SyncError } from '../core/errors.ts'
+import type { StatisticsReport } from '../core/statistics.ts'
 import type { EngineOptions } from './options.ts'
+import { createRetentionGuard } from './retention-guard.ts'
 import { runSession, type SessionEnd } from './session.ts'
 import type { EngineOutcome, EngineStatus } from './status.ts'
 import { createStatusBoard } from './status-board.ts'
@@ -20,6 +22,8 @@ export interface EngineDeps {
   readonly recheck: () => Promise<void>
   /** Delay before the second attempt in a row; the ones after it double. */
   readonly firstBackoffMs?: number
+  /** How often the source is asked how long it keeps its log; default: once a minute. */
+  readonly retentionPollMs?: number
 }
 
 export interface Engine {
@@ -28,6 +32,11 @@ export interface Engine {
   /** Finish the batch in hand, store the position, end with `drained`. */
   drain(): void
   status(): EngineStatus
+  /**
+   * What it has counted, if anything has changed since the last call; null otherwise.
+   * @param mostTables tables told at once; the others take their turn with the next calls
+   */
+  takeStatistics(mostTables: number): StatisticsReport | null
   /** When the engine last gave a sign of life, by the clock of performance.now(). Waiting for a retry counts as life. */
   aliveAtMs(): number
 }
@@ -51,11 +60,19 @@ export function createEngine(
   const fitted = new Set<string>()
   let sessions = 0n
   let lastPosition: EngineStatus['position'] = null
+  let toldRetentionAt: string | null = null
+  const guard = createRetentionGuard({
+    openSource: deps.openSource,
+    status: () => board.status(),
+    batches: () => board.batches(),
+    ...(deps.retentionPollMs === undefined ? {} : { pollMs: deps.retentionPollMs }),
+  })
 
   async function session(): Promise<SessionEnd> {
     const sessionEpoch = epoch + sessions++
     board.epoch(sessionEpoch)
     const [source, target] = await openBoth(deps)
+    guard.use(source)
     try {
       return await runSession({
         source,
@@ -69,6 +86,7 @@ export function createEngine(
         recheck: deps.recheck,
       })
     } finally {
+      guard.use(null)
       await Promise.all([source.close(), target.close()])
     }
   }
@@ -94,32 +112,55 @@ export function createEngine(
     }
   }
 
+  async function runSessions(): Promise<EngineOutcome> {
+    let attempt = 0
+    for (;;) {
+      const batchesBefore = board.batches()
+      try {
+        const end = await session()
+        if (end.kind === 'drained') return end
+        attempt = 0
+      } catch (thrown) {
+        const error = asSyncError(thrown)
+        const outcome = judge(error)
+        lastPosition = board.status().position
+        if (outcome !== null) return outcome
+        if (drain.signal.aborted) return { kind: 'drained', position: lastPosition }
+        attempt = board.batches() > batchesBefore ? 1 : attempt + 1
+        board.retrying(error, attempt)
+        await pause(backoffMs(attempt, deps.firstBackoffMs ?? defaultFirstBackoffMs), drain.signal)
+        if (drain.signal.aborted) return { kind: 'drained', position: lastPosition }
+      }
+    }
+  }
+
   return {
     async run() {
-      let attempt = 0
-      for (;;) {
-        const batchesBefore = board.batches()
-        try {
-          const end = await session()
-          if (end.kind === 'drained') return end
-          attempt = 0
-        } catch (thrown) {
-          const error = asSyncError(thrown)
-          const outcome = judge(error)
-          lastPosition = board.status().position
-          if (outcome !== null) return outcome
-          if (drain.signal.aborted) return { kind: 'drained', position: lastPosition }
-          attempt = board.batches() > batchesBefore ? 1 : attempt + 1
-          board.retrying(error, attempt)
-          await pause(backoffMs(attempt, deps.firstBackoffMs ?? defaultFirstBackoffMs), drain.signal)
-          if (drain.signal.aborted) return { kind: 'drained', position: lastPosition }
-        }
+      guard.start()
+      try {
+        return await runSessions()
+      } finally {
+        guard.stop()
       }
     },
     drain() {
       drain.abort()
     },
     status: () => board.status(),
+    takeStatistics(mostTables) {
+      const { meter } = board
+      const retention = guard.report()
+      const isNews = meter.hasNews()
+      if (!isNews && (retention?.at ?? null) === toldRetentionAt) return null
+      toldRetentionAt = retention?.at ?? null
+      const { epoch: sessionEpoch } = board.status()
+      return {
+        epoch: sessionEpoch,
+        totals: meter.totals(),
+        tables: meter.takeChanged(mostTables),
+        retention,
+      }
+    },
     aliveAtMs: () => (board.status().phase === 'retrying' ? performance.now() : board.aliveAtMs()),
   }
 }

@@ -32,6 +32,8 @@ export async function loadTables(deps: {
   readonly filterSql: (shape: TableShape) => string | null
   readonly options: LoadOptions
   readonly counters: LoadCounters
+  /** Told when a chunk was read, with the time at which that began (performance.now clock). */
+  readonly onChunkRead: (startedAtMs: number) => void
   readonly signal: AbortSignal
 }): Promise<void> {
   const { snapshot, batcher, options, counters, signal } = deps
@@ -46,12 +48,14 @@ export async function loadTables(deps: {
     let after = chunk.after
     for (;;) {
       const passed = await unlessAborted(current.open())
+      const startedAtMs = performance.now()
       const read = await snapshot.read(
         { table: chunk.table, after, upTo: chunk.upTo },
         passed,
         deps.filterSql(chunk.table),
         options.maxChunkBytes,
       )
+      deps.onChunkRead(startedAtMs)
       signal.throwIfAborted()
       const lastRow = read.rows.at(-1)
       const lastKey: readonly Value[] | null = read.complete

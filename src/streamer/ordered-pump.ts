@@ -18,6 +18,8 @@ export function createOrderedPump(
   options: PumpOptions,
   onConfirmed: (committed: Committed) => void,
   onFailure: (error: unknown) => void,
+  /** As in pump.ts. */
+  onIdle: (ms: number) => void = () => {},
 ): Pump {
   let applying: Promise<void> | null = null
   /** What is being applied ends a commit. */
@@ -28,6 +30,8 @@ export function createOrderedPump(
   /** Commit time of the oldest transaction that is at the target and not committed. */
   let sentOldestUs = 0
   let confirmedAtMs = performance.now()
+  /** As `confirmedAtMs`, parts included. */
+  let appliedAtMs = confirmedAtMs
   let timer: ReturnType<typeof setTimeout> | null = null
   let stopped: SyncError | null = null
   /** Resolves when the transaction that is being consumed has ended. */
@@ -50,16 +54,18 @@ export function createOrderedPump(
 
   function start(): Promise<void> {
     if (stopped !== null) throw stopped
+    onIdle(performance.now() - appliedAtMs)
     if (sentOldestUs === 0) sentOldestUs = batcher.oldestCommitTimeUs()
     endsCommit = !batcher.isInside()
     hasParts = !endsCommit
     applying = applySealed().then(
       (committed) => {
         applying = null
+        appliedAtMs = performance.now()
         if (committed !== null) {
           commits++
           sentOldestUs = 0
-          confirmedAtMs = performance.now()
+          confirmedAtMs = appliedAtMs
           onConfirmed(committed)
         }
         kick()

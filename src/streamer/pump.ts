@@ -45,6 +45,8 @@ export function createPump(
   options: PumpOptions,
   onConfirmed: (batch: SealedBatch) => void,
   onFailure: (error: unknown) => void,
+  /** Told at each batch's start for how long there had been nothing to apply, in milliseconds. */
+  onIdle: (ms: number) => void = () => {},
 ): Pump {
   let applying: Promise<void> | null = null
   let applyingOldestUs = 0
@@ -73,6 +75,7 @@ export function createPump(
 
   function start(): Promise<void> {
     const oldest = batcher.oldestCommitTimeUs()
+    onIdle(performance.now() - confirmedAtMs)
     sealed++
     applyingOldestUs = oldest
     applying = applySealed().then(

@@ -44,7 +44,11 @@ export async function runSession(context: SessionContext): Promise<SessionEnd> {
   const { target, options } = context
   // Global order writes on one connection, that of small batches; the lanes of a batch that was left unfinished are opened all the same.
   const lanes = options.order === 'global' ? 0 : options.lanes
-  const sink = await target.sink(options.pipeline, { lanes, origin: options.origin })
+  const sink = await target.sink(options.pipeline, {
+    lanes,
+    origin: options.origin,
+    counters: context.board.meter.sink,
+  })
   try {
     return await runWithSink(context, sink)
   } finally {
@@ -67,7 +71,10 @@ async function runWithSink(context: SessionContext, sink: Sink): Promise<Session
   // Of a batch that is unfinished, nothing is confirmed yet but its beginning.
   board.tookOver(from, resume.batch)
 
-  const stream = source.follow(from, { acknowledged: context.acknowledged })
+  const stream = source.follow(from, {
+    acknowledged: context.acknowledged,
+    counters: board.meter.reader,
+  })
   board.follow(stream)
   const end = Promise.withResolvers<never>()
   end.promise.catch(() => {})
@@ -81,6 +88,7 @@ async function runWithSink(context: SessionContext, sink: Sink): Promise<Session
       sink,
       { ...options, scope: options.rules.map((rule) => JSON.stringify(rule)) },
       resume.batch,
+      board.meter,
     )
     const events = stream[Symbol.asyncIterator]()
     let rest: readonly LogEvent[] = []
@@ -120,15 +128,16 @@ function pumpFor(
   onFailure: (error: unknown) => void,
 ): Pump {
   const bounds = { ...options.batch, smallBatchRows: options.smallBatchRows }
+  const onIdle = (ms: number): void => board.meter.held('lanesIdle', ms)
   if (options.order === 'global') {
-    const whole = createWholeApplier(sink, applier.batch())
+    const whole = createWholeApplier(sink, applier.batch(), board.meter)
     const onCommitted = (committed: Committed): void =>
       board.confirmed({ ...committed, batch: whole.batch() })
-    return createOrderedPump(batcher, whole, bounds, onCommitted, onFailure)
+    return createOrderedPump(batcher, whole, bounds, onCommitted, onFailure, onIdle)
   }
   const onConfirmed = ({ to, merge }: SealedBatch): void =>
     board.confirmed({ position: to, rows: merge.rows, batch: applier.batch() })
-  return createPump(batcher, applier, bounds, onConfirmed, onFailure)
+  return createPump(batcher, applier, bounds, onConfirmed, onFailure, onIdle)
 }
 
 /** A key says how far a load got only in the order in which it was the last one; otherwise the table is loaded from its start. */
@@ -146,19 +155,30 @@ async function consumeLog(
   events: AsyncIterator<readonly LogEvent[]>,
   rest: readonly LogEvent[],
 ): Promise<SessionEnd> {
+  const { meter } = context.board
   const take = async (batch: readonly LogEvent[]): Promise<boolean> => {
+    let startedAtMs = performance.now()
+    const held = async (why: 'batchFull' | 'chunkWindow', wait: Promise<void>): Promise<void> => {
+      meter.spent('merge', startedAtMs)
+      await meter.hold(why, wait)
+      startedAtMs = performance.now()
+    }
     for (const event of batch) {
       const before = pump.admit(event)
-      if (before !== null) await before
+      if (before !== null) await held('batchFull', before)
       if (event.kind === 'schema-change') {
+        meter.spent('merge', startedAtMs)
         if (await passDefinitionChange(context, batcher, pump, event)) return true
+        startedAtMs = performance.now()
       } else {
         batcher.consume(event)
-        if (pump.isFull()) await pump.room()
-        for (let wait = batcher.windowRoom(); wait !== null; wait = batcher.windowRoom()) await wait
+        if (pump.isFull()) await held('batchFull', pump.room())
+        for (let wait = batcher.windowRoom(); wait !== null; wait = batcher.windowRoom())
+          await held('chunkWindow', wait)
       }
     }
     pump.kick()
+    meter.spent('merge', startedAtMs)
     return false
   }
   try {
@@ -213,6 +233,7 @@ async function runLoad(
       filterSql: (shape) => router.filterSql(shape),
       options: { ...options.load, maxChunkBytes },
       counters,
+      onChunkRead: (startedAtMs) => void board.meter.spent('chunkRead', startedAtMs),
       signal,
     })
     await pump.flush()

@@ -6,6 +6,7 @@ import type { ChangeStream } from '../connectors/contract.ts'
 import type { SyncError } from '../core/errors.ts'
 import type { Position } from '../core/position.ts'
 import type { LoadCounters } from './loader.ts'
+import { createMeter, type Meter } from './meter.ts'
 import type { Pump } from './pump.ts'
 import type { EnginePhase, EngineStatus } from './status.ts'
 
@@ -15,6 +16,8 @@ interface LoadTotals extends LoadCounters {
 }
 
 export interface StatusBoard {
+  /** Figures of all sessions. */
+  readonly meter: Meter
   phase(phase: EnginePhase): void
   epoch(epoch: bigint): void
   tookOver(position: Position, batch: number): void
@@ -68,6 +71,7 @@ export function createStatusBoard(): StatusBoard {
   }
 
   return {
+    meter: createMeter(),
     phase(next) {
       phase = next
       touchedAtMs = performance.now()

@@ -11,6 +11,7 @@ import type { LoadProgress, PartsTransaction, Sink } from '../connectors/contrac
 import { type BatchPlan, planBatch } from '../core/plan.ts'
 import type { Position } from '../core/position.ts'
 import type { SealedBatch } from './batcher.ts'
+import { type Counted, type Meter, rowsOut } from './meter.ts'
 
 /** What a commit has confirmed. */
 export interface Committed {
@@ -28,10 +29,11 @@ interface Parts {
   readonly transaction: PartsTransaction
   readonly from: Position
   readonly load: Map<string, LoadProgress>
+  readonly counted: Counted[]
   rows: number
 }
 
-export function createWholeApplier(sink: Sink, lastBatch: number): WholeApplier {
+export function createWholeApplier(sink: Sink, lastBatch: number, meter: Meter): WholeApplier {
   let number = lastBatch
   let parts: Parts | null = null
 
@@ -48,8 +50,10 @@ export function createWholeApplier(sink: Sink, lastBatch: number): WholeApplier 
   async function addPart(batch: SealedBatch, plan: BatchPlan): Promise<Parts> {
     if (parts === null) {
       number++
-      parts = { transaction: await sink.beginParts(number), from: batch.from, load: new Map(), rows: 0 }
+      const transaction = await sink.beginParts(number)
+      parts = { transaction, from: batch.from, load: new Map(), counted: [], rows: 0 }
     }
+    parts.counted.push({ tally: batch.tally, out: rowsOut(plan) })
     for (const progress of batch.load) parts.load.set(progress.table, progress)
     parts.rows += batch.merge.rows
     await parts.transaction.write(plan)
@@ -58,19 +62,26 @@ export function createWholeApplier(sink: Sink, lastBatch: number): WholeApplier 
 
   return {
     async apply(batch) {
+      const startedAtMs = performance.now()
       const plan = planBatch(batch.merge.net(), 1)
+      const plannedAtMs = meter.spent('plan', startedAtMs)
       const { to } = batch
       if (to.ordinal > 0) {
         await addPart(batch, plan)
+        meter.spent('small', plannedAtMs)
         return null
       }
       if (parts === null) {
         number++
         await sink.applySmall(headerOf(batch.from, batch), plan, batch.load)
+        meter.spent('small', plannedAtMs)
+        meter.confirmed([{ tally: batch.tally, out: rowsOut(plan) }], true)
         return { position: to, rows: batch.merge.rows }
       }
-      const { transaction, from, load, rows } = await addPart(batch, plan)
+      const { transaction, from, load, counted, rows } = await addPart(batch, plan)
       await transaction.commit(headerOf(from, batch), [...load.values()])
+      meter.spent('small', plannedAtMs)
+      meter.confirmed(counted, true)
       parts = null
       return { position: to, rows }
     },

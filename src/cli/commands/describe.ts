@@ -1,8 +1,9 @@
 /** `describe`: everything that is known of one resource. */
 import { Argument, type Command } from 'commander'
-import type { PipelineResource, PipelineStatusAnswer } from '../../api/wire.ts'
+import type { PipelineResource, PipelineStatusAnswer, StatisticsAnswer } from '../../api/wire.ts'
 import { type CommandContext, clientOf, optionsOf } from '../context.ts'
 import { countText, durationText, encoded, lagText } from '../output.ts'
+import { batchesText, bottleneckText, retentionText, rowsText } from '../statistics-text.ts'
 
 export function addDescribe(program: Command, context: CommandContext): void {
   program
@@ -18,9 +19,15 @@ export function addDescribe(program: Command, context: CommandContext): void {
         const resource = await client.endpoint(name)
         return context.terminal.data(encoded(resource, output === 'json' ? 'json' : 'yaml'))
       }
-      const [resource, status] = await Promise.all([client.pipeline(name), client.status(name)])
+      const [resource, status, { statistics }] = await Promise.all([
+        client.pipeline(name),
+        client.status(name),
+        client.statistics(name, { pageSize: 0 }),
+      ])
       context.terminal.data(
-        output === 'table' ? pipelineText(resource, status) : encoded({ resource, status }, output),
+        output === 'table'
+          ? pipelineText(resource, status, statistics)
+          : encoded({ resource, status, statistics }, output),
       )
     })
 }
@@ -29,6 +36,7 @@ export function addDescribe(program: Command, context: CommandContext): void {
 export function pipelineText(
   { document, generation }: PipelineResource,
   status: PipelineStatusAnswer,
+  statistics: StatisticsAnswer['statistics'] = null,
 ): string {
   const { spec, metadata } = document
   const lines: [string, string][] = [
@@ -66,6 +74,15 @@ export function pipelineText(
       ],
     )
   }
+  if (statistics !== null) {
+    lines.push(
+      ['Since', statistics.since],
+      ['Changes', rowsText(statistics)],
+      ['Batches', batchesText(statistics)],
+      ['Bottleneck', bottleneckText(statistics)],
+    )
+  }
+  if (status.retention !== null) lines.push(['Log kept', retentionText(status.retention, engine !== null)])
   if (status.workflow !== null)
     lines.push(['Workflow', `${status.workflow.id}, run ${status.workflow.runId}`])
   for (const warning of status.warnings) lines.push(['Warning', warning])

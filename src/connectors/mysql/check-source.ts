@@ -7,6 +7,7 @@
 import type { TableId } from '../../core/schema.ts'
 import type { Finding, PipelineScope } from '../contract.ts'
 import { readTablesByName, type TableDetail } from './catalogue.ts'
+import { checkRetention } from './check-retention.ts'
 import type { MysqlEndpoint } from './config.ts'
 import { type Connection, connect } from './connection.ts'
 import {
@@ -20,9 +21,6 @@ import {
 } from './finding.ts'
 import { logEndSql, readLogEnd } from './snapshot.ts'
 import { qualifiedName, textLiteral } from './sql-text.ts'
-
-/** Shorter than this, a weekend's pause or a long load loses the log's beginning. */
-const leastRetentionSeconds = 24 * 3600
 
 /** @throws SyncError only for what passes by itself (a lost connection, a busy server) */
 export async function checkMysqlSource(
@@ -40,7 +38,8 @@ export async function checkMysqlSource(
     const server = await checkServer(connection)
     const privileges = await checkPrivileges(connection, account, scope)
     const tables = await checkTables(connection, scope)
-    return [...server, ...privileges, ...unmatched(scope), ...tables]
+    const retention = await checkRetention(connection, scope)
+    return [...server, ...retention, ...privileges, ...unmatched(scope), ...tables]
   } finally {
     await connection.close()
   }
@@ -96,8 +95,6 @@ async function checkServer(connection: Connection): Promise<Finding[]> {
   const variables = await readVariables(connection, [
     'log_bin',
     'server_id',
-    'binlog_expire_logs_seconds',
-    'binlog_expire_logs_auto_purge',
     ...required.map(({ name }) => name),
   ])
   if (variables.get('log_bin') !== 'ON') {
@@ -123,18 +120,6 @@ async function checkServer(connection: Connection): Promise<Finding[]> {
         'error',
         'server_id is 0 at the source: it refuses to send its log',
         'SET PERSIST server_id = 1; (a number that no other server of the topology has)',
-      ),
-    )
-  }
-  const retention = Number(variables.get('binlog_expire_logs_seconds') ?? 0)
-  const purges = variables.get('binlog_expire_logs_auto_purge') !== 'OFF' && retention > 0
-  if (purges && retention < leastRetentionSeconds) {
-    findings.push(
-      finding(
-        'SYNC-2212',
-        'warning',
-        `The source purges its log after ${retention} s: a longer pause means loading again`,
-        `SET PERSIST binlog_expire_logs_seconds = ${3 * leastRetentionSeconds};`,
       ),
     )
   }

@@ -10,6 +10,7 @@ import { followBinlog } from './binlog/stream.ts'
 import { readNameCase, readSchemas, readTables } from './catalogue.ts'
 import type { MysqlEndpoint } from './config.ts'
 import { type Connection, connect, type Role } from './connection.ts'
+import { createRetentionReader } from './log-retention.ts'
 import { createPositionTracker } from './position-tracker.ts'
 import { createSnapshotReader } from './snapshot.ts'
 import { bytesLiteral } from './sql-text.ts'
@@ -58,6 +59,7 @@ export async function openMysqlSource(
     }
   }
   const snapshot = createSnapshotReader(() => connectAgain('read'))
+  const retention = createRetentionReader(() => connectAgain('binlog'))
   const streams = new Set<ChangeStream>()
   return {
     schemas: () => readSchemas(connection),
@@ -94,12 +96,14 @@ export async function openMysqlSource(
         )
       }
     },
-    follow(from, { acknowledged }) {
+    retention: (position) => retention.read(connection, position),
+    follow(from, { acknowledged, counters }) {
       const stream = followBinlog({
         connect: () => connectAgain('binlog'),
         serverId: options.serverId ?? randomServerId(),
         from,
         acknowledged,
+        ...(counters === undefined ? {} : { counters }),
       })
       streams.add(stream)
       return stream

@@ -8,6 +8,7 @@ import type {
   AuditRecordAnswer,
   PipelineStatusAnswer,
 } from '../../../src/api/wire.ts'
+import { createMeter } from '../../../src/streamer/meter.ts'
 import { sharedTemporal } from '../../support/servers.ts'
 import { type ApiRig, type ScriptedEngine, startApi } from './rig.ts'
 
@@ -64,6 +65,32 @@ describe('with workers', () => {
     await api.reaches(name, ({ state, engine: seen }) => state === 'streaming' && seen !== null)
     return name
   }
+
+  it('warns of a log that will be purged, also while the pipeline is paused', async () => {
+    const name = await streaming()
+    const nowMs = Date.now()
+    const at = (ms: number): string => new Date(nowMs + ms).toISOString()
+    const told = {
+      at: at(0),
+      keptMs: 7_200_000,
+      bytesBehind: 5,
+      isPurged: false,
+      standsUntil: at(3_000_000),
+      purgeFrom: null,
+      pace: 1.2,
+      catchUpMs: 50_000,
+    }
+    const totals = createMeter().totals()
+    api.store.reports.put([{ pipeline: name, epoch: '1', totals, tables: [], retention: told }])
+    const status = async () =>
+      (await api.ask<PipelineStatusAnswer>('GET', `/v1/pipelines/${name}/status`)).body
+    expect(await status()).toMatchObject({ retention: { ...told, warning: null }, warnings: [] })
+    await act(api, name, 'pause')
+    const paused = await api.reaches(name, ({ engine: seen }) => seen === null)
+    expect(paused.retention?.warning).toMatchObject({ code: 'SYNC-2214', deadline: at(3_000_000) })
+    expect(paused.warnings).toEqual([expect.stringContaining('SYNC-2214 From')])
+    expect(paused.warnings[0]).toContain(at(3_000_000))
+  })
 
   it('tells state, progress, lag and position', async () => {
     const name = api.name('p')

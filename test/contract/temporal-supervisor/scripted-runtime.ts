@@ -152,6 +152,7 @@ const createScriptedEngine = (
       isDraining = true
     },
     status,
+    takeStatistics: () => null,
     aliveAtMs: () => aliveAtMs,
   }
 }

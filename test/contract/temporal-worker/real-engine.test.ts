@@ -20,6 +20,7 @@ import {
   pipelineWorkflowType,
   taskQueues,
 } from '../../../src/core/pipeline-control.ts'
+import type { StoredReport } from '../../../src/store/reports.ts'
 import { openStore, type Store } from '../../../src/store/store.ts'
 import { connect, freshDatabase, sharedSource, sharedTarget, sharedTemporal } from '../../support/servers.ts'
 
@@ -125,6 +126,17 @@ const becomesEqual = async (): Promise<void> => {
 const update = (handle: WorkflowHandle, command: string, args: object = {}): Promise<PipelineStatus> =>
   handle.executeUpdate(command, { args: [{ actor: 'test', ...args }] })
 
+/** What the store holds of the engine's figures, once it is what is wanted. */
+const reported = async (name: string, isWanted: (report: StoredReport) => boolean): Promise<StoredReport> => {
+  const deadline = Date.now() + 20_000
+  for (;;) {
+    const report = store.reports.get(name)
+    if (report !== null && isWanted(report)) return report
+    if (Date.now() > deadline) throw new Error(`not reported within 20 s: ${JSON.stringify(report)}`)
+    await new Promise((resolve) => setTimeout(resolve, 50))
+  }
+}
+
 const heartbeatOf = async (handle: WorkflowHandle): Promise<RunHeartbeat> => {
   for (let attempt = 0; attempt < 200; attempt++) {
     const { raw } = await handle.describe()
@@ -155,6 +167,16 @@ it('loads, streams, survives its engine, pauses, takes a changed spec, and stops
   await becomesEqual()
   await source.query(`UPDATE ${database}.orders SET qty = qty + 1 WHERE id % 3 = 0`)
   await becomesEqual()
+  const { totals, retention } = await reported(
+    name,
+    (report) => report.totals.rows.updated > 0 && report.retention !== null,
+  )
+  expect(totals.rows).toMatchObject({ copied: 1000, updated: 333, deleted: 0, upserted: 1333 })
+  expect(totals.bytes.written).toBeGreaterThan(1_000)
+  expect(retention).toMatchObject({ isPurged: false })
+  expect(store.reports.tables(name, 'rows', 0, 10).items).toMatchObject([
+    { table: `${database}.orders`, target: `${database}.orders`, copied: 1000, updated: 333 },
+  ])
 
   const details = await heartbeatOf(handle)
   process.kill(details.hostPid ?? 0, 'SIGKILL')
@@ -166,6 +188,10 @@ it('loads, streams, survives its engine, pauses, takes a changed spec, and stops
   await update(handle, 'resume')
   await becomesEqual()
   expect((await update(handle, 'stop')).state).toBe('stopped')
+  // The last engine's figures outlive it; those of its predecessors are gone.
+  const last = await reported(name, (report) => report.totals.rows.inserted > 0)
+  expect(last.totals.rows).toMatchObject({ copied: 0, inserted: 2, updated: 0 })
+  expect(last.retention).not.toBeNull()
 
   const audit = store.audit.list({ kind: 'Pipeline', name }).filter((entry) => entry.action === 'state')
   expect(audit.map((entry) => entry.actor)).toContain('test')

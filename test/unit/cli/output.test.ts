@@ -65,6 +65,7 @@ describe('progressLine', () => {
     worker: null,
     attempt: 1,
     workflow: null,
+    retention: null,
     warnings: [],
   }
 

@@ -8,6 +8,7 @@ import type { BatchPlan } from '../../../src/core/plan.ts'
 import type { TableShape } from '../../../src/core/schema.ts'
 import type { TransactionSlice } from '../../../src/core/transaction.ts'
 import { type Batcher, createBatcher } from '../../../src/streamer/batcher.ts'
+import { createMeter } from '../../../src/streamer/meter.ts'
 import { createOrderedPump } from '../../../src/streamer/ordered-pump.ts'
 import type { Pump } from '../../../src/streamer/pump.ts'
 import { createRouter } from '../../../src/streamer/router.ts'
@@ -81,7 +82,7 @@ function fixture(): Fixture {
   )
   const pump = createOrderedPump(
     batcher,
-    createWholeApplier(sink, 10),
+    createWholeApplier(sink, 10, createMeter()),
     { ...bounds, maxDelayMs: 0, smallBatchRows: 100 },
     (done) => committed.push(done),
     (error) => failures.push(error),

@@ -7,6 +7,7 @@
 import { randomUUID } from 'node:crypto'
 import type { Socket } from 'node:net'
 import { SyncError } from '../../../core/errors.ts'
+import type { ReaderCounters } from '../../contract.ts'
 import { classify } from '../errors.ts'
 import type { GtidSet } from '../gtid-set.ts'
 import { PacketReader } from './packet-reader.ts'
@@ -25,6 +26,7 @@ export interface DumpOptions {
   readonly replicaUuid: string
   readonly heartbeatMs: number
   readonly maxBufferedBytes: number
+  readonly counters?: ReaderCounters
 }
 
 export interface DumpConnection {
@@ -91,7 +93,7 @@ function dumpPacket(serverId: number, from: GtidSet): Buffer {
 
 function takeOver(socket: Socket, from: GtidSet, options: DumpOptions): DumpConnection {
   const packets = new PacketReader()
-  const { maxBufferedBytes, heartbeatMs } = options
+  const { maxBufferedBytes, heartbeatMs, counters } = options
   let lastSeenAtMs = performance.now()
   let ended: SyncError | undefined
   let paused = false
@@ -128,6 +130,7 @@ function takeOver(socket: Socket, from: GtidSet, options: DumpOptions): DumpConn
   socket.on('data', (chunk: Buffer) => {
     lastSeenAtMs = performance.now()
     seenSinceTick = true
+    if (counters !== undefined) counters.bytes += chunk.length
     packets.push(chunk)
     wake()
     pauseOrResume()

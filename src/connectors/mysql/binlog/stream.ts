@@ -10,7 +10,7 @@
 import { SyncError } from '../../../core/errors.ts'
 import type { Position } from '../../../core/position.ts'
 import type { LogEvent } from '../../../core/transaction.ts'
-import type { ChangeStream } from '../../contract.ts'
+import type { ChangeStream, ReaderCounters } from '../../contract.ts'
 import { GtidSet } from '../gtid-set.ts'
 import { u16 } from './bytes.ts'
 import { type BinlogConnection, type DumpConnection, newReplicaUuid, openDump } from './dump-connection.ts'
@@ -39,6 +39,8 @@ export interface FollowBinlogDeps {
   readonly maxPreparedBytes?: number
   /** The reader's own UUID, by which the source tells readers apart. Default: a new one. */
   readonly replicaUuid?: string
+  /** Added to while reading: a clock is read once per turn, not per event. */
+  readonly counters?: ReaderCounters
 }
 
 const mebibyte = 1024 * 1024
@@ -51,6 +53,7 @@ export function followBinlog(deps: FollowBinlogDeps): ChangeStream {
     skipChanges: deps.from.ordinal,
     acknowledged: new Set(deps.acknowledged ?? []),
   })
+  const counters = deps.counters ?? { bytes: 0, decodeMs: 0, waitMs: 0 }
   const openedAtMs = performance.now()
   let opening: Promise<DumpConnection> | undefined
   let dump: DumpConnection | undefined
@@ -63,6 +66,7 @@ export function followBinlog(deps: FollowBinlogDeps): ChangeStream {
       replicaUuid: deps.replicaUuid ?? newReplicaUuid(),
       heartbeatMs: deps.heartbeatMs ?? 1000,
       maxBufferedBytes: deps.maxBufferedBytes ?? 16 * mebibyte,
+      counters,
     })
     dump = await opening
     if (closed) dump.close()
@@ -84,6 +88,7 @@ export function followBinlog(deps: FollowBinlogDeps): ChangeStream {
     for (;;) {
       if (closed) return undefined
       let state: 'full' | 'starved' | 'waiting'
+      const startedAtMs = performance.now()
       try {
         state = readPackets(connection)
       } catch (error) {
@@ -96,9 +101,16 @@ export function followBinlog(deps: FollowBinlogDeps): ChangeStream {
       }
       connection.consumed()
       const events = assembler.output()
+      const readAtMs = performance.now()
+      counters.decodeMs += readAtMs - startedAtMs
       if (events.length > 0) return events
-      if (state === 'waiting') await assembler.fill()
-      else await connection.moreBytes()
+      if (state === 'waiting') {
+        await assembler.fill()
+        counters.decodeMs += performance.now() - readAtMs
+      } else {
+        await connection.moreBytes()
+        counters.waitMs += performance.now() - readAtMs
+      }
     }
   }
 

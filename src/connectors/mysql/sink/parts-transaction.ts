@@ -10,6 +10,7 @@
  */
 import { SyncError } from '../../../core/errors.ts'
 import { tableName } from '../../../core/schema.ts'
+import type { SinkCounters } from '../../contract.ts'
 import type { Connection } from '../connection.ts'
 import type { Ownership } from './mark-table.ts'
 import type { WriteStatement } from './statements.ts'
@@ -30,6 +31,7 @@ export interface PartsConnection {
   readonly ownership: Ownership
   readonly slot: number
   readonly maxPacketBytes: number
+  readonly counters: SinkCounters
 }
 
 export interface OpenTransaction {
@@ -50,7 +52,11 @@ export async function openTransaction(deps: PartsConnection, head: string): Prom
     statements: Iterable<WriteStatement>,
     tail: readonly string[],
   ): Promise<void> => {
-    const failed = await sendPackets(connection, packetsOf(begin, statements, tail, maxPacketBytes))
+    const failed = await sendPackets(
+      connection,
+      packetsOf(begin, statements, tail, maxPacketBytes),
+      deps.counters,
+    )
     if (failed === null) return
     await rollBack(connection, failed.failure)
     await assertOwned(connection, deps.ownership, deps.slot, isAtMark(failed))

@@ -55,6 +55,7 @@ export async function createSink(
   const busy = new Set<number>()
   let owned: Owned | null = null
   let isClosed = false
+  const counters = options.counters ?? { bytes: 0, buildMs: 0, commitMs: 0 }
   let maxPacketBytes = 0
   let builder: StatementBuilder
 
@@ -128,6 +129,7 @@ export async function createSink(
         single: (destination, row) => builder.single(destination, row),
         tail,
         maxPacketBytes,
+        counters,
       }),
     )
 
@@ -176,7 +178,7 @@ export async function createSink(
         })
       const head = beginWithMark(ownership, 0, [], `batch < ${batch}`)
       const transaction = await orGive(
-        openTransaction({ connection, ownership, slot: 0, maxPacketBytes }, head),
+        openTransaction({ connection, ownership, slot: 0, maxPacketBytes, counters }, head),
       )
       return {
         write: (plan) => orGive(transaction.write(builder.statements(plan.work.flat()))),

@@ -11,6 +11,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { SyncError } from '../../../core/errors.ts'
 import type { Destination } from '../../../core/plan.ts'
 import type { Row } from '../../../core/value.ts'
+import type { SinkCounters } from '../../contract.ts'
 import type { Connection } from '../connection.ts'
 import { classify } from '../errors.ts'
 import { textLiteral } from '../sql-text.ts'
@@ -36,6 +37,7 @@ export interface WriteTransaction {
   /** Statements after the rows. */
   readonly tail: readonly string[]
   readonly maxPacketBytes: number
+  readonly counters: SinkCounters
 }
 
 /**
@@ -65,9 +67,9 @@ const markCheck = { statement: 2, errno: 1690 } as const
 
 const attemptOnce = (
   connection: Connection,
-  { head, statements, tail, maxPacketBytes }: WriteTransaction,
+  { head, statements, tail, maxPacketBytes, counters }: WriteTransaction,
 ): Promise<FailedPacket | null> =>
-  sendPackets(connection, packetsOf(head, statements(), [...tail, 'COMMIT'], maxPacketBytes))
+  sendPackets(connection, packetsOf(head, statements(), [...tail, 'COMMIT'], maxPacketBytes), counters)
 
 /** Did it fail because the mark row was not found? */
 export function isAtMark({ failure, packet }: FailedPacket): boolean {
@@ -78,6 +80,8 @@ export function isAtMark({ failure, packet }: FailedPacket): boolean {
 export interface Packet {
   readonly sql: string
   readonly isFirst: boolean
+  /** It carries the tail, and so what ends the transaction. */
+  readonly isLast: boolean
   /** Those that write rows, behind the head if there is one. */
   readonly statements: readonly WriteStatement[]
 }
@@ -95,7 +99,7 @@ export function* packetsOf(
   let isFirst = true
   function* add(next: string): Generator<Packet> {
     if (sql !== '' && sql.length + next.length > largest) {
-      yield { sql, isFirst, statements: held }
+      yield { sql, isFirst, isLast: false, statements: held }
       isFirst = false
       sql = next
       held = []
@@ -106,7 +110,7 @@ export function* packetsOf(
     held.push(statement)
   }
   if (tail.length > 0) yield* add(tail.join('; '))
-  if (sql !== '') yield { sql, isFirst, statements: held }
+  if (sql !== '') yield { sql, isFirst, isLast: tail.length > 0, statements: held }
 }
 
 export interface FailedPacket {
@@ -119,12 +123,19 @@ export interface FailedPacket {
 export async function sendPackets(
   connection: Connection,
   packets: Iterable<Packet>,
+  counters: SinkCounters,
 ): Promise<FailedPacket | null> {
   let answer: Promise<FailedPacket | null> = Promise.resolve(null)
+  let sinceMs = performance.now()
+  let isLast = false
   try {
     for (const packet of packets) {
+      counters.buildMs += performance.now() - sinceMs
       const failed = await answer
       if (failed !== null) return failed
+      counters.bytes += packet.sql.length
+      isLast = packet.isLast
+      sinceMs = performance.now()
       answer = connection.queryAll(packet.sql).then(
         () => null,
         (error: unknown) => ({ failure: classify(error, 'target'), packet }),
@@ -133,7 +144,9 @@ export async function sendPackets(
   } catch (error) {
     return (await answer) ?? { failure: classify(error, 'target'), packet: null }
   }
-  return answer
+  const failed = await answer
+  if (isLast) counters.commitMs += performance.now() - sinceMs
+  return failed
 }
 
 /** Leaves no transaction open, or no connection. @throws SYNC-3101 */
