@@ -11,11 +11,14 @@ import type { Blocked } from '../core/pipeline-control.ts'
 import type { PipelineGeneration } from '../store/pipelines.ts'
 import { openStore } from '../store/store.ts'
 import { createEngine } from '../streamer/engine.ts'
+import { createLog } from '../telemetry/log.ts'
+import { createLimitsWatch } from './limits-watch.ts'
 import type { CreateRuntime } from './pipeline-runtime.ts'
 import { engineOptionsOf, scopeOf, sourceConfigOf, targetConfigOf } from './pipeline-scope.ts'
 
 export const createRuntime: CreateRuntime = async ({ storePath }) => {
   const store = openStore(storePath)
+  const limits = createLimitsWatch(store, createLog('engine-host'))
   const read = (pipeline: string, specGeneration: number): PipelineGeneration =>
     store.pipelines.getGeneration(pipeline, specGeneration)
 
@@ -56,7 +59,9 @@ export const createRuntime: CreateRuntime = async ({ storePath }) => {
         BigInt(epoch),
         acknowledged,
       )
-      return { engine, kill: () => connections.closeForGood() }
+      const unfollow = limits.follow(pipeline, stored.incarnation, (next) => engine.setLimits(next))
+      const run = () => engine.run().finally(unfollow)
+      return { engine: { ...engine, run }, kill: () => connections.closeForGood() }
     },
 
     async fence({ pipeline, specGeneration, epoch }) {

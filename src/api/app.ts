@@ -11,10 +11,12 @@ import { pipeline } from '../config/pipeline.ts'
 import { asSyncError, SyncError } from '../core/errors.ts'
 import { type ApiDeps, type ApiEnv, identify, refuseOtherSites } from './context.ts'
 import { problemAnswer, statusOf } from './problem.ts'
+import { requestError } from './request.ts'
 import { mountAudit } from './routes/audit.ts'
 import { mountEndpoints } from './routes/endpoints.ts'
 import { mountHealth } from './routes/health.ts'
 import { mountPipelineActions } from './routes/pipeline-actions.ts'
+import { mountPipelineLimits } from './routes/pipeline-limits.ts'
 import { mountPipelineStatistics } from './routes/pipeline-statistics.ts'
 import { mountPipelineStatus } from './routes/pipeline-status.ts'
 import { mountPipelines } from './routes/pipelines.ts'
@@ -26,13 +28,7 @@ export function createApp(deps: ApiDeps): OpenAPIHono<ApiEnv> {
   const app = new OpenAPIHono<ApiEnv>({
     defaultHook: (result) => {
       if (result.success) return
-      const fields = result.error.issues.map(({ path, message }) => ({
-        path: path.map(String).join('.'),
-        message,
-      }))
-      throw new SyncError('SYNC-1102', fields.map(({ path, message }) => `${path}: ${message}`).join('; '), {
-        details: { fields },
-      })
+      throw requestError(result.error.issues)
     },
   })
   app.onError((thrown, c) => {
@@ -61,6 +57,7 @@ export function createApp(deps: ApiDeps): OpenAPIHono<ApiEnv> {
   mountEndpoints(app, deps)
   mountPipelines(app, deps)
   mountPipelineActions(app, deps)
+  mountPipelineLimits(app, deps)
   mountPipelineStatus(app, deps)
   mountPipelineStatistics(app, deps)
   mountAudit(app, deps)

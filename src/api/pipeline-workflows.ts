@@ -68,7 +68,12 @@ export interface PipelineWorkflows {
   command(
     pipeline: string,
     command: Command,
-    args: { actor: string; specGeneration?: number },
+    args: {
+      actor: string
+      specGeneration?: number
+      tables?: readonly string[]
+      basedOn?: number
+    },
   ): Promise<PipelineStatus | null>
   /** Asks the workflow to drain and end, and does not wait for it. false: it does not run. */
   requestStop(pipeline: string, actor: string): Promise<boolean>

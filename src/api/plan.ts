@@ -10,6 +10,7 @@
  */
 import type { Endpoint } from '../config/endpoint.ts'
 import { type FieldPath, pathText } from '../config/issue.ts'
+import { isLimitField } from '../config/limits.ts'
 import type { Pipeline } from '../config/pipeline.ts'
 import { ruleChanges } from '../config/scope-change.ts'
 import { SyncError } from '../core/errors.ts'
@@ -43,6 +44,7 @@ export function planPipeline(before: Pipeline | null, after: Pipeline, written: 
       effect: 'in-place' as const,
     })),
     ...differences(specBefore, specAfter, ['spec']).map((field) => {
+      if (isLimitField(field.path)) return { ...field, effect: 'in-place' as const }
       const reason = written.length > 0 ? fixed[field.path] : undefined
       return reason === undefined
         ? { ...field, effect: 'restart' as const }

@@ -8,10 +8,15 @@ import { SyncError } from '../core/errors.ts'
 import type { PipelineStatus } from '../core/pipeline-control.ts'
 import type { PipelineGeneration } from '../store/pipelines.ts'
 import type { ApiDeps } from './context.ts'
+import { followUpOf } from './follow-up.ts'
 
 const lastLinesWithinMs = 5_000
 
-export type Reconciled = 'started' | 'changed' | 'unchanged' | 'not-wanted'
+/**
+ * checking: other tables, whose check takes longer than the answer waits. held-back: the checks have found something; what streams goes on
+ * streaming without the change.
+ */
+export type Reconciled = 'started' | 'changed' | 'unchanged' | 'not-wanted' | 'checking' | 'held-back'
 
 export async function reconcile(
   { store, workflows }: ApiDeps,
@@ -40,23 +45,46 @@ export async function reconcile(
       remedy: 'Repeat the request once it has stopped.',
     })
   }
-  if (running.specGeneration >= generation) return 'unchanged'
-  const now = store.pipelines.getGeneration(pipeline, generation)
-  if (runsAlike(store.pipelines.getGeneration(pipeline, running.specGeneration), now)) return 'unchanged'
   try {
-    const told = await workflows.command(pipeline, 'respec', { actor, specGeneration: generation })
-    if (told !== null) return 'changed'
-    await workflows.start({ pipeline, specGeneration: generation, actor })
-    return 'started'
+    return await follow({ store, workflows }, running, { pipeline, generation, actor })
   } catch (error) {
-    // Another server may have told it meanwhile.
-    const seen: PipelineStatus | null = await workflows.status(pipeline)
-    if (seen !== null && seen.wanted !== 'stop' && seen.specGeneration >= generation) return 'unchanged'
-    throw error
+    // Another server may have told it meanwhile, or what it was told by this one was made for another generation than it has now.
+    const seen = await workflows.status(pipeline)
+    if (seen === null || seen.wanted === 'stop') throw error
+    if (toldOf(seen) >= generation) return outcomeOf(seen, generation) ?? 'unchanged'
+    if (!(error instanceof SyncError) || error.code !== 'SYNC-1103') throw error
+    return follow({ store, workflows }, seen, { pipeline, generation, actor })
   }
 }
 
-/** Labels and times make no difference to what runs. */
-const runsAlike = (a: PipelineGeneration, b: PipelineGeneration): boolean =>
-  JSON.stringify([a.pipeline.spec, a.source.spec, a.target.spec]) ===
-  JSON.stringify([b.pipeline.spec, b.source.spec, b.target.spec])
+async function follow(
+  { store, workflows }: Pick<ApiDeps, 'store' | 'workflows'>,
+  running: PipelineStatus,
+  { pipeline, generation, actor }: { pipeline: string; generation: number; actor: string },
+): Promise<Reconciled> {
+  if (toldOf(running) >= generation) return outcomeOf(running, generation) ?? 'unchanged'
+  const inForce = running.specGeneration
+  const [before, now] = [inForce, generation].map((number) => store.pipelines.getGeneration(pipeline, number))
+  let next = followUpOf(before as PipelineGeneration, now as PipelineGeneration)
+  // What is stored is what runs again, and a change that was to come must not come any more.
+  if (next === null && running.pending != null) next = { command: 'setLimits' }
+  if (next === null) return 'unchanged'
+  const { command, ...more } = next
+  const basis = command === 'setLimits' ? { basedOn: inForce } : {}
+  const told = await workflows.command(pipeline, command, {
+    actor,
+    specGeneration: generation,
+    ...more,
+    ...basis,
+  })
+  if (told !== null) return outcomeOf(told, generation) ?? 'changed'
+  await workflows.start({ pipeline, specGeneration: generation, actor })
+  return 'started'
+}
+
+/** The newest generation that the workflow knows of. */
+const toldOf = ({ specGeneration, pending }: PipelineStatus): number =>
+  Math.max(specGeneration, pending?.specGeneration ?? 0)
+
+const outcomeOf = ({ pending }: PipelineStatus, generation: number): Reconciled | null =>
+  pending?.specGeneration !== generation ? null : pending.refused === null ? 'checking' : 'held-back'

@@ -23,7 +23,7 @@ export const putQuery = z.object({
 })
 
 /** The body as the OpenAPI document shows it; `bodyOf` reads it. */
-export const documentBody = (kind: 'Endpoint' | 'Pipeline') => ({
+export const documentBody = (kind: 'Endpoint' | 'Pipeline' | 'LimitsChange' | 'TablesChange') => ({
   required: true,
   content: { 'application/json': { schema: { $ref: `#/components/schemas/${kind}` } } },
 })
@@ -34,6 +34,21 @@ export async function bodyOf(c: Context): Promise<unknown> {
   } catch (cause) {
     throw new SyncError('SYNC-1102', `the body is not JSON: ${(cause as Error).message}`, { cause })
   }
+}
+
+/** The body by a schema, whatever its content type. @throws SyncError SYNC-1102 with every field that is wrong */
+export async function parsedBody<T>(c: Context, schema: z.ZodType<T>): Promise<T> {
+  const parsed = schema.safeParse(await bodyOf(c))
+  if (parsed.success) return parsed.data
+  throw requestError(parsed.error.issues)
+}
+
+export function requestError(
+  issues: readonly { readonly path: readonly PropertyKey[]; readonly message: string }[],
+): SyncError {
+  const fields = issues.map(({ path, message }) => ({ path: path.map(String).join('.'), message }))
+  const words = fields.map(({ path, message }) => (path === '' ? message : `${path}: ${message}`))
+  return new SyncError('SYNC-1102', words.join('; '), { details: { fields } })
 }
 
 /** A document is applied under its own name. */

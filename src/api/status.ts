@@ -62,6 +62,7 @@ function assemble(
       actor: null,
       detail: endDetail(name, record, found),
       blocked: null,
+      pendingChange: null,
       retrying: null,
       engine: null,
       engineSeenAt: null,
@@ -82,6 +83,10 @@ function assemble(
         ? endDetail(name, record, null)
         : (told?.detail ?? 'the state is the last one announced'),
     blocked: told?.blocked ?? null,
+    pendingChange:
+      told?.pending == null
+        ? null
+        : { generation: told.pending.specGeneration, refused: told.pending.refused },
     retrying: found.retrying === null ? null : { ...found.retrying, remedy: remedyOf(found.retrying.code) },
     engine: engine.success ? engine.data : null,
     engineSeenAt: found.run?.seenAt?.toISOString() ?? null,

@@ -57,9 +57,13 @@ export const appliedPipeline = z
   .object({
     ...applied,
     resource: pipelineResource.nullable(),
-    workflow: z.enum(['started', 'changed', 'unchanged', 'not-wanted']).nullable().openapi({
-      description: 'What became of the workflow; not-wanted: the pipeline was stopped, resume starts it.',
-    }),
+    workflow: z
+      .enum(['started', 'changed', 'unchanged', 'not-wanted', 'checking', 'held-back'])
+      .nullable()
+      .openapi({
+        description:
+          'What became of the workflow; not-wanted: the pipeline was stopped, resume starts it; checking: other tables are being checked beside the stream; held-back: the checks refuse them, see pendingChange of the status.',
+      }),
   })
   .openapi('AppliedPipeline')
 
@@ -82,6 +86,25 @@ export const blocked = z
   })
   .openapi('Blocked')
 
+const rateLimits = z.object({
+  maxRowsPerSecond: z.number().nullable(),
+  maxBytesPerSecond: z.number().nullable(),
+})
+
+const rateChange = z.strictObject({
+  maxRowsPerSecond: z.int().min(1).nullable().optional(),
+  maxBytesPerSecond: z
+    .string()
+    .nullable()
+    .optional()
+    .openapi({ description: 'A size with a unit, as 10MiB.' }),
+})
+export const limitsChange = z
+  .strictObject({ load: rateChange.optional(), stream: rateChange.optional() })
+  .openapi('LimitsChange', {
+    description: 'Fields that are left out stay as they are; null lifts a limit.',
+  })
+
 export const engineReport = z
   .object({
     phase: z.enum(['starting', 'loading', 'catching-up', 'streaming', 'retrying', 'draining']),
@@ -98,6 +121,14 @@ export const engineReport = z
       rowsEstimated: z.number(),
       etaMs: z.number().nullable(),
     }),
+    limits: z
+      .object({ load: rateLimits, stream: rateLimits })
+      .optional()
+      .openapi({ description: 'What the engine goes by now.' }),
+    throttled: z
+      .object({ load: z.string().nullable(), stream: z.string().nullable() })
+      .optional()
+      .openapi({ description: 'What holds the load or the stream back now, in words.' }),
     retrying: z.object({ code: z.string(), message: z.string(), attempt: z.number() }).nullable(),
     hostPid: z.int().nullable().openapi({ description: 'Process of the engine on its worker.' }),
     restarts: z.int().openapi({ description: 'How often this attempt has started the engine again.' }),
@@ -201,6 +232,10 @@ export const pipelineStatus = z
     actor: z.string().nullable().openapi({ description: 'Who made the last change.' }),
     detail: z.string().openapi({ description: 'What the last change was, or what to do next.' }),
     blocked: blocked.nullable(),
+    pendingChange: z.object({ generation: z.int(), refused: blocked.nullable() }).nullable().openapi({
+      description:
+        'A change of tables that is not in force: being checked beside the stream, or refused by the checks. What streams goes on without it.',
+    }),
     retrying: z
       .object({ code: z.string(), message: z.string(), remedy: z.string(), attempt: z.int() })
       .nullable()
@@ -266,6 +301,7 @@ export type EngineReport = z.output<typeof engineReport>
 export type PipelineStatusAnswer = z.output<typeof pipelineStatus>
 export type StatisticsAnswer = z.output<typeof statisticsAnswer>
 export type RetentionAnswer = z.output<typeof retention>
+export type LimitsChange = z.output<typeof limitsChange>
 export type AuditRecordAnswer = z.output<typeof auditRecord>
 export type Problem = z.output<typeof problem>
 

@@ -5,6 +5,7 @@ import type {
   AppliedEndpoint,
   AppliedPipeline,
   EndpointResource,
+  LimitsChange,
   PipelineResource,
   PipelineStatusAnswer,
   Problem,
@@ -32,6 +33,7 @@ export interface ApiClient {
     document: Document,
     dryRun: boolean,
   ): Promise<AppliedEndpoint & Partial<Pick<AppliedPipeline, 'workflow'>>>
+  setLimits(name: string, change: LimitsChange): Promise<AppliedPipeline>
   act(name: string, action: Action): Promise<PipelineStatusAnswer>
   delete(kind: Kind, name: string, force: boolean): Promise<void>
 }
@@ -76,6 +78,7 @@ export function createApiClient(server: string, actor: string, signal: AbortSign
       const kind: Kind = document.kind === 'Endpoint' ? 'endpoint' : 'pipeline'
       return ask('PUT', `${of(kind, document.metadata.name)}${dryRun ? '?dryRun=true' : ''}`, document)
     },
+    setLimits: (name, change) => ask('POST', `${of('pipeline', name)}/limits`, change),
     act: (name, action) => ask('POST', `${of('pipeline', name)}/${action}`),
     delete: (kind, name, force) => ask('DELETE', `${of(kind, name)}${force ? '?force=true' : ''}`),
   }

@@ -9,6 +9,7 @@ import { addDescribe } from './commands/describe.ts'
 import { addDev } from './commands/dev.ts'
 import { addGet } from './commands/get.ts'
 import { addLag } from './commands/lag.ts'
+import { addLimits } from './commands/limits.ts'
 import { addServer, addWorker } from './commands/processes.ts'
 import { addStats } from './commands/stats.ts'
 import { addValidate } from './commands/validate.ts'
@@ -68,6 +69,7 @@ export function createProgram(context: CommandContext): Command {
   addGet(program, context)
   addDescribe(program, context)
   addActions(program, context)
+  addLimits(program, context)
   addDelete(program, context)
   addLag(program, context)
   addStats(program, context)

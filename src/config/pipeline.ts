@@ -55,6 +55,21 @@ const tableRule = z
   })
   .meta({ description: 'One rule: which tables, and how they appear at the target.' })
 
+/** What may be changed while the pipeline runs: limits.ts says how it is read. */
+const rateFields = (what: string) => ({
+  maxRowsPerSecond: z
+    .int()
+    .min(1)
+    .max(1_000_000_000)
+    .optional()
+    .meta({ description: `Most ${what} per second; left out: no limit. Changes without a restart.` }),
+  maxBytesPerSecond: size('1KiB', '1000GB')
+    .optional()
+    .meta({
+      description: `Most bytes of ${what} per second; left out: no limit. Changes without a restart.`,
+    }),
+})
+
 const load = z
   .strictObject({
     mode: z.enum(['once', 'none']).default('once').meta({
@@ -63,6 +78,7 @@ const load = z
     }),
     chunkRows: z.int().min(100).max(1_000_000).default(20_000).meta({ description: 'Rows read at a time.' }),
     chunksInFlight: z.int().min(1).max(64).default(4).meta({ description: 'Chunks read at once.' }),
+    ...rateFields('rows of tables'),
   })
   .meta({ description: 'The first copy.' })
 
@@ -95,6 +111,7 @@ const stream = z
       })
       .prefault({})
       .meta({ description: 'When a batch is closed: whichever comes first.' }),
+    ...rateFields('row changes of the log'),
   })
   .meta({ description: 'How changes are written.' })
 

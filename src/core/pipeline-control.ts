@@ -16,7 +16,15 @@ export const taskQueues = (prefix = ''): { readonly control: string; readonly st
   stream: `${prefix}syncline-stream`,
 })
 
-export const updateNames = { pause: 'pause', resume: 'resume', stop: 'stop', respec: 'respec' } as const
+export const updateNames = {
+  pause: 'pause',
+  resume: 'resume',
+  stop: 'stop',
+  respec: 'respec',
+  addTables: 'addTables',
+  removeTables: 'removeTables',
+  setLimits: 'setLimits',
+} as const
 export const statusQueryName = 'status'
 
 /** Search attributes that the workflow keeps current; both are keywords. */
@@ -77,6 +85,28 @@ export interface RespecArgs extends ActorArgs {
   readonly specGeneration: number
 }
 
+/** addTables, removeTables: a spec that differs in its tables, and in what is done with them at the start. */
+export interface TablesArgs extends RespecArgs {
+  /** What joins or leaves, for the history and the audit log: patterns, cut short by the caller (`tablesTold`). */
+  readonly tables: readonly string[]
+}
+
+/** Most entries of `TablesArgs.tables`. */
+export const tablesTold = 20
+
+/** setLimits: a spec that differs in its limits alone, which a running engine looks up by itself. */
+export interface LimitsArgs extends RespecArgs {
+  /** The generation that it was compared with: another one may differ in more. */
+  readonly basedOn: number
+}
+
+/** A change of tables that is not in force yet; the stream goes on without it. */
+export interface PendingChange {
+  readonly specGeneration: number
+  /** Why it cannot come into force; null while that is being checked. */
+  readonly refused: Blocked | null
+}
+
 /** The answer of the query `status` and of every update. */
 export interface PipelineStatus {
   readonly pipeline: string
@@ -86,6 +116,8 @@ export interface PipelineStatus {
   /** What is asked for: while it differs from `state` the workflow is on its way there. */
   readonly wanted: 'run' | 'pause' | 'stop'
   readonly specGeneration: number
+  /** Absent and null: none. */
+  readonly pending?: PendingChange | null
   /** The fence generation in use; 0 while none is claimed. */
   readonly generation: number
   /** Set exactly while `state` is blocked. */

@@ -37,6 +37,8 @@ export interface PipelineGeneration {
 export interface PipelineStore {
   list(): PipelineRecord[]
   get(name: string): PipelineRecord | null
+  /** The generation stored now; null: there is no such pipeline. Cheaper than `get`. */
+  generationOf(name: string): number | null
   /** @throws SyncError SYNC-4004 when there is no such generation */
   getGeneration(name: string, generation: number): PipelineGeneration
   /**
@@ -131,6 +133,10 @@ export function createPipelineStore(database: Database, now: () => Date): Pipeli
   return {
     list: () => database.all('SELECT * FROM pipelines ORDER BY name').map(recordOf),
     get,
+    generationOf(name) {
+      const row = database.get('SELECT generation FROM pipelines WHERE name = ?', name)
+      return row === undefined ? null : Number(row['generation'])
+    },
     getGeneration(name, generation) {
       const row = database.get(
         `SELECT * FROM generations WHERE kind = 'Pipeline' AND name = ? AND generation = ?`,

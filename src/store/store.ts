@@ -17,6 +17,8 @@ export interface Store {
   readonly reports: ReportStore
   /** Everything that `body` does is done whole, or not at all when it throws. */
   write<T>(body: () => T): T
+  /** A number that is another one once another process has changed anything. */
+  dataVersion(): number
   /** Throws when the file cannot be read. */
   ping(): void
   close(): void
@@ -52,6 +54,7 @@ export function openStore(path: string, now: () => Date = () => new Date()): Sto
     audit: createAuditLog(database, now),
     reports: createReportStore(database),
     write: (body) => database.write(body),
+    dataVersion: () => Number(database.get('PRAGMA data_version')?.['data_version']),
     ping: () => {
       database.get('SELECT count(*) FROM pipelines')
     },

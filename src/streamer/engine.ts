@@ -7,7 +7,9 @@
  */
 import type { Source, Target } from '../connectors/contract.ts'
 import { asSyncError, type SyncError } from '../core/errors.ts'
+import type { PipelineLimits } from '../core/limits.ts'
 import type { StatisticsReport } from '../core/statistics.ts'
+import { createGates } from './gates.ts'
 import type { EngineOptions } from './options.ts'
 import { createRetentionGuard } from './retention-guard.ts'
 import { runSession, type SessionEnd } from './session.ts'
@@ -37,6 +39,8 @@ export interface Engine {
    * @param mostTables tables told at once; the others take their turn with the next calls
    */
   takeStatistics(mostTables: number): StatisticsReport | null
+  /** Other limits from now on, for what waits already too. */
+  setLimits(limits: PipelineLimits): void
   /** When the engine last gave a sign of life, by the clock of performance.now(). Waiting for a retry counts as life. */
   aliveAtMs(): number
 }
@@ -55,7 +59,8 @@ export function createEngine(
   epoch: bigint,
   acknowledged: readonly string[],
 ): Engine {
-  const board = createStatusBoard()
+  const gates = createGates()
+  const board = createStatusBoard(gates)
   const drain = new AbortController()
   const fitted = new Set<string>()
   let sessions = 0n
@@ -82,6 +87,7 @@ export function createEngine(
         acknowledged,
         fitted,
         board,
+        gates,
         drain: drain.signal,
         recheck: deps.recheck,
       })
@@ -161,6 +167,7 @@ export function createEngine(
         retention,
       }
     },
+    setLimits: (limits) => gates.set(limits),
     aliveAtMs: () => (board.status().phase === 'retrying' ? performance.now() : board.aliveAtMs()),
   }
 }

@@ -2,12 +2,17 @@
  * Loads tables chunk by chunk into the running stream (DATA-PATH 2): several chunks are read at once, each joins the stream when the log
  * has reached its `high`. Progress is stored by the target together with the rows, so that a crash costs the chunks in flight and no more.
  *
+ * Limits: a chunk waits for its turn before its window opens, so that a slow load holds nobody else up; it is paid for by what it is expected to
+ * be, and settled by what it was.
+ *
  * Memory: at most `chunksInFlight` chunks of at most `maxChunkBytes` each, plus the open batch, which a chunk overfills by itself at most.
  */
-import type { Chunk, LoadProgress, SnapshotReader } from '../connectors/contract.ts'
+import type { Chunk, ChunkRows, LoadProgress, SnapshotReader } from '../connectors/contract.ts'
+import type { RateLimits } from '../core/limits.ts'
 import { type TableShape, tableName } from '../core/schema.ts'
 import type { Value } from '../core/value.ts'
 import type { Batcher, ChunkTicket } from './batcher.ts'
+import type { Gate } from './gate.ts'
 
 export interface LoadOptions {
   readonly chunkRows: number
@@ -18,6 +23,11 @@ export interface LoadOptions {
 export interface LoadCounters {
   tablesDone: number
   rows: number
+}
+
+interface ChunkSize {
+  readonly rows: number
+  readonly bytes: number
 }
 
 /** The first chunk of a table tells how large its rows are; so it is small. */
@@ -34,18 +44,27 @@ export async function loadTables(deps: {
   readonly counters: LoadCounters
   /** Told when a chunk was read, with the time at which that began (performance.now clock). */
   readonly onChunkRead: (startedAtMs: number) => void
+  readonly gate: Gate
   readonly signal: AbortSignal
 }): Promise<void> {
-  const { snapshot, batcher, options, counters, signal } = deps
+  const { snapshot, batcher, options, counters, gate, signal } = deps
   const free = createSlots(options.chunksInFlight)
   const running = new Set<Promise<void>>()
   let failure: unknown
+  const failed = new AbortController()
+  const over = AbortSignal.any([signal, failed.signal])
 
   const unlessAborted = <T>(promise: Promise<T>): Promise<T> => orAborted(promise, signal)
 
-  async function readChunk(ticket: ChunkTicket, chunk: Chunk): Promise<void> {
+  async function readChunk(
+    ticket: ChunkTicket,
+    chunk: Chunk,
+    expected: ChunkSize,
+    onRead: (read: ChunkRows) => void,
+  ): Promise<void> {
     let current = ticket
     let after = chunk.after
+    let paid = expected
     for (;;) {
       const passed = await unlessAborted(current.open())
       const startedAtMs = performance.now()
@@ -57,6 +76,9 @@ export async function loadTables(deps: {
       )
       deps.onChunkRead(startedAtMs)
       signal.throwIfAborted()
+      gate.settle(read.rows.length - paid.rows, read.bytes - paid.bytes)
+      paid = { rows: 0, bytes: 0 }
+      onRead(read)
       const lastRow = read.rows.at(-1)
       const lastKey: readonly Value[] | null = read.complete
         ? (chunk.upTo ?? (lastRow === undefined ? after : keyValues(chunk.table, lastRow)))
@@ -69,6 +91,7 @@ export async function loadTables(deps: {
       if (rest === null) return
       current = rest
       after = lastKey
+      await gate.pass(0, 0, over)
     }
   }
 
@@ -77,15 +100,23 @@ export async function loadTables(deps: {
     let after = known?.after ?? null
     const ownChunks: Promise<void>[] = []
     let chunkRows = Math.min(firstChunkRows, options.chunkRows)
+    let bytesPerRow = 0
+    const learn = ({ rows, bytes }: ChunkRows): void => {
+      if (rows.length > 0) bytesPerRow = bytes / rows.length
+    }
     for (;;) {
       await unlessAborted(free.take())
       if (failure !== undefined) throw failure
-      const upTo = await snapshot.chunkEnd(shape, after, chunkRows, deps.filterSql(shape))
+      const rows = rowsWithin(gate.limits(), chunkRows, bytesPerRow)
+      const expected = { rows, bytes: rows * bytesPerRow }
+      await gate.pass(expected.rows, expected.bytes, over)
+      const upTo = await snapshot.chunkEnd(shape, after, rows, deps.filterSql(shape))
       signal.throwIfAborted()
       const ticket = batcher.placeChunk(shape)
-      const task = readChunk(ticket, { table: shape, after, upTo })
+      const task = readChunk(ticket, { table: shape, after, upTo }, expected, learn)
         .catch((error: unknown) => {
           failure ??= error
+          failed.abort(error)
           throw error
         })
         .finally(() => {
@@ -113,6 +144,18 @@ export async function loadTables(deps: {
   for (const shape of deps.tables) await loadTable(shape)
   await Promise.all(running)
   if (failure !== undefined) throw failure
+}
+
+/** What is read at once under a limit: a quarter of a second's worth, so that the load goes evenly and a changed limit soon holds. */
+const chunksPerSecond = 4
+
+function rowsWithin(limits: RateLimits, chunkRows: number, bytesPerRow: number): number {
+  const byRows = limits.maxRowsPerSecond ?? Number.POSITIVE_INFINITY
+  const byBytes =
+    limits.maxBytesPerSecond === null || bytesPerRow === 0
+      ? Number.POSITIVE_INFINITY
+      : limits.maxBytesPerSecond / bytesPerRow
+  return Math.max(1, Math.min(chunkRows, Math.ceil(Math.min(byRows, byBytes) / chunksPerSecond)))
 }
 
 const keyValues = (shape: TableShape, row: readonly Value[]): readonly Value[] =>

@@ -15,17 +15,20 @@ import { type Applier, createApplier } from './applier.ts'
 import { type Batcher, createBatcher, type SealedBatch } from './batcher.ts'
 import { type DefinitionContext, passDefinitionChange } from './definition-change.ts'
 import { readDefinitions } from './definitions.ts'
+import type { Gates } from './gates.ts'
 import { loadTables } from './loader.ts'
 import { createOrderedPump } from './ordered-pump.ts'
 import { createPump, type Pump } from './pump.ts'
 import { reform } from './recovery.ts'
 import type { Router } from './router.ts'
 import type { StatusBoard } from './status-board.ts'
+import { createTurnstile, type Turnstile } from './turnstile.ts'
 import { type Committed, createWholeApplier } from './whole-transactions.ts'
 
 export interface SessionContext extends DefinitionContext {
   readonly epoch: bigint
   readonly board: StatusBoard
+  readonly gates: Gates
   /** Aborted when the engine is to drain. */
   readonly drain: AbortSignal
 }
@@ -110,7 +113,13 @@ async function runWithSink(context: SessionContext, sink: Sink): Promise<Session
     board.pump(pump)
 
     runLoad(context, batcher, pump, router, shapes, load, loadAbort.signal).catch(end.reject)
-    const consume = consumeLog(context, batcher, pump, events, rest)
+    const turnstile = createTurnstile(context.gates.stream, router, {
+      beforeWaiting: () => pump?.kick(),
+      onHeld: board.held,
+      drain: context.drain,
+      session: loadAbort.signal,
+    })
+    const consume = consumeLog(context, batcher, pump, turnstile, events, rest)
     return await Promise.race([consume, end.promise])
   } finally {
     context.drain.removeEventListener('abort', closeStream)
@@ -152,6 +161,7 @@ async function consumeLog(
   context: SessionContext,
   batcher: Batcher,
   pump: Pump,
+  turnstile: Turnstile,
   events: AsyncIterator<readonly LogEvent[]>,
   rest: readonly LogEvent[],
 ): Promise<SessionEnd> {
@@ -164,6 +174,8 @@ async function consumeLog(
       startedAtMs = performance.now()
     }
     for (const event of batch) {
+      const turn = turnstile.turn(event)
+      if (turn !== null) await turn
       const before = pump.admit(event)
       if (before !== null) await held('batchFull', before)
       if (event.kind === 'schema-change') {
@@ -232,6 +244,7 @@ async function runLoad(
       progress,
       filterSql: (shape) => router.filterSql(shape),
       options: { ...options.load, maxChunkBytes },
+      gate: context.gates.load,
       counters,
       onChunkRead: (startedAtMs) => void board.meter.spent('chunkRead', startedAtMs),
       signal,

@@ -5,6 +5,7 @@
 import type { ChangeStream } from '../connectors/contract.ts'
 import type { SyncError } from '../core/errors.ts'
 import type { Position } from '../core/position.ts'
+import type { Gates } from './gates.ts'
 import type { LoadCounters } from './loader.ts'
 import { createMeter, type Meter } from './meter.ts'
 import type { Pump } from './pump.ts'
@@ -23,6 +24,8 @@ export interface StatusBoard {
   tookOver(position: Position, batch: number): void
   follow(stream: ChangeStream): void
   pump(pump: Pump): void
+  /** Commit time of a transaction that was read and waits for its turn; 0: none does. */
+  held(commitTimeUs: number): void
   loading(totals: LoadTotals): LoadCounters
   confirmed(batch: { position: Position; rows: number; batch: number }): void
   retrying(error: SyncError, attempt: number): void
@@ -36,7 +39,7 @@ export interface StatusBoard {
 /** Rates are over this window. */
 const rateWindowMs = 5_000
 
-export function createStatusBoard(): StatusBoard {
+export function createStatusBoard(gates: Gates): StatusBoard {
   let phase: EnginePhase = 'starting'
   let epoch = 0n
   let position: Position | null = null
@@ -45,6 +48,7 @@ export function createStatusBoard(): StatusBoard {
   let batches = 0
   let stream: ChangeStream | null = null
   let pump: Pump | null = null
+  let heldUs = 0
   let retrying: EngineStatus['retrying'] = null
   let touchedAtMs = performance.now()
   let load: LoadTotals = { tables: 0, tablesDone: 0, rows: 0, rowsEstimated: 0 }
@@ -90,6 +94,10 @@ export function createStatusBoard(): StatusBoard {
     },
     pump(next) {
       pump = next
+      heldUs = 0
+    },
+    held(commitTimeUs) {
+      heldUs = commitTimeUs
     },
     loading(totals) {
       load = { ...totals }
@@ -112,7 +120,7 @@ export function createStatusBoard(): StatusBoard {
       touchedAtMs = performance.now()
     },
     status() {
-      const pendingUs = pump?.oldestPendingUs() ?? 0
+      const pendingUs = pump?.oldestPendingUs() || heldUs
       return {
         phase,
         epoch: epoch.toString(),
@@ -128,10 +136,16 @@ export function createStatusBoard(): StatusBoard {
           rowsEstimated: Math.max(load.rowsEstimated, load.rows),
           etaMs: etaMs(),
         },
+        limits: { load: gates.load.limits(), stream: gates.stream.limits() },
+        throttled: { load: gates.load.heldBackBy(), stream: gates.stream.heldBackBy() },
         retrying,
       }
     },
-    aliveAtMs: () => Math.max(touchedAtMs, stream?.lastSeenAtMs() ?? 0),
+    // A stream that waits on purpose reads nothing from its source.
+    aliveAtMs: () =>
+      gates.stream.heldBackBy() === null
+        ? Math.max(touchedAtMs, stream?.lastSeenAtMs() ?? 0)
+        : performance.now(),
     batches: () => batches,
   }
 }

@@ -8,9 +8,12 @@ import { ApplicationFailure, defineQuery, defineUpdate } from '@temporalio/workf
 import { catalogue, type ErrorCode } from '../core/errors.ts'
 import {
   type ActorArgs,
+  type LimitsArgs,
   type PipelineStatus,
   type RespecArgs,
   statusQueryName,
+  type TablesArgs,
+  tablesTold,
   updateNames,
 } from '../core/pipeline-control.ts'
 import { type Command, type PipelineMemory, refusal } from './states.ts'
@@ -20,19 +23,41 @@ export const pauseUpdate = defineUpdate<PipelineStatus, [ActorArgs]>(updateNames
 export const resumeUpdate = defineUpdate<PipelineStatus, [ActorArgs]>(updateNames.resume)
 export const stopUpdate = defineUpdate<PipelineStatus, [ActorArgs]>(updateNames.stop)
 export const respecUpdate = defineUpdate<PipelineStatus, [RespecArgs]>(updateNames.respec)
+export const addTablesUpdate = defineUpdate<PipelineStatus, [TablesArgs]>(updateNames.addTables)
+export const removeTablesUpdate = defineUpdate<PipelineStatus, [TablesArgs]>(updateNames.removeTables)
+export const setLimitsUpdate = defineUpdate<PipelineStatus, [LimitsArgs]>(updateNames.setLimits)
 
 /** Throws when the command may not be accepted now: SYNC-1102 for its arguments, SYNC-1104 for the state. */
 export const validateCommand = (memory: PipelineMemory, command: Command, args: unknown): void => {
-  const given = (typeof args === 'object' && args !== null ? args : {}) as Partial<RespecArgs>
+  const given = (typeof args === 'object' && args !== null ? args : {}) as Partial<
+    RespecArgs & TablesArgs & LimitsArgs
+  >
   if (typeof given.actor !== 'string' || given.actor.trim() === '') {
     throw refused('SYNC-1102', `${command} needs an actor: who asks for it`)
   }
-  if (command === 'respec' && !Number.isSafeInteger(given.specGeneration)) {
-    throw refused('SYNC-1102', 'respec needs specGeneration, a whole number')
+  if (needsGeneration.has(command) && !Number.isSafeInteger(given.specGeneration)) {
+    throw refused('SYNC-1102', `${command} needs specGeneration, a whole number`)
+  }
+  if ((command === 'addTables' || command === 'removeTables') && !areTables(given.tables)) {
+    throw refused('SYNC-1102', `${command} needs tables, 1 to ${tablesTold} patterns`)
   }
   const reason = refusal(memory, command, given.specGeneration)
   if (reason !== null) throw refused('SYNC-1104', `cannot ${command}: ${reason}`)
+  if (command === 'setLimits' && given.basedOn !== memory.specGeneration) {
+    throw refused(
+      'SYNC-1103',
+      `cannot setLimits: they were made for spec generation ${given.basedOn}, and ${memory.specGeneration} is in force`,
+    )
+  }
 }
+
+const needsGeneration: ReadonlySet<Command> = new Set(['respec', 'addTables', 'removeTables', 'setLimits'])
+
+const areTables = (tables: unknown): boolean =>
+  Array.isArray(tables) &&
+  tables.length > 0 &&
+  tables.length <= tablesTold &&
+  tables.every((table) => typeof table === 'string')
 
 const refused = (code: ErrorCode, message: string): ApplicationFailure =>
   ApplicationFailure.create({

@@ -4,6 +4,8 @@
  * It claims a fence generation, checks, and runs the engine's activity phase by phase; states.ts decides what comes next. It goes on through
  * any crash of workers and of Temporal. Pausing, stopping and a changed spec cancel the running activity and wait until it has
  * drained (WAIT_CANCELLATION_COMPLETED: the SDK's own default gives the result up at once). Cancelling the workflow is a stop with a drain.
+ * A change of tables is checked while the engine's activity goes on, and ends it only once the checks have passed. Limits end nothing: engines look
+ * them up.
  * It continues as new only between steps, when every update has been answered, so that none is lost and no activity is left behind.
  * Frozen once released: the names of activities and updates, and the order of what is scheduled (test/replay holds recorded histories).
  */
@@ -26,6 +28,7 @@ import {
 import type { ControlActivities, StreamActivities } from '../activities/contract.ts'
 import {
   type ActorArgs,
+  type Blocked,
   type PipelineInput,
   type PipelineStatus,
   searchAttributeNames,
@@ -34,9 +37,12 @@ import {
 import { type AuditEntry, startAuditOutbox } from './audit-outbox.ts'
 import { blockedBy } from './failure.ts'
 import {
+  addTablesUpdate,
   pauseUpdate,
+  removeTablesUpdate,
   respecUpdate,
   resumeUpdate,
+  setLimitsUpdate,
   statusQuery,
   stopUpdate,
   validateCommand,
@@ -45,14 +51,18 @@ import {
   checkEnded,
   claimed,
   created,
+  dueProposal,
   entered,
   interrupted,
+  limited,
   nextStep,
   type PipelineMemory,
   paused,
+  proposalChecked,
   publicStatus,
   respecified,
   resumed,
+  retabled,
   runEnded,
   type Step,
   sameStep,
@@ -105,6 +115,8 @@ async function runPipelineWorkflow(input: PipelineInput, carried?: CarriedState)
   let changes = 0
   let leaving = false
   let running: { readonly step: Step; readonly scope: CancellationScope } | undefined
+  /** The check beside the stream, while there is one. */
+  let beside: { readonly specGeneration: number; readonly scope: CancellationScope } | undefined
   const outbox = startAuditOutbox(carried?.unrecorded ?? [])
 
   const announce = (before: PipelineMemory | undefined): void => {
@@ -127,6 +139,7 @@ async function runPipelineWorkflow(input: PipelineInput, carried?: CarriedState)
       running.scope.cancel()
       memory = interrupted(memory, Date.now())
     }
+    if (beside !== undefined && beside.specGeneration !== dueProposal(memory)) beside.scope.cancel()
     announce(before)
   }
 
@@ -158,6 +171,32 @@ async function runPipelineWorkflow(input: PipelineInput, carried?: CarriedState)
     respecUpdate,
     ({ actor, specGeneration }) => answer(respecified(memory, actor, specGeneration), () => true),
     { validator: (args) => validateCommand(memory, 'respec', args) },
+  )
+  for (const [update, command, words] of [
+    [addTablesUpdate, 'addTables', 'join'],
+    [removeTablesUpdate, 'removeTables', 'leave'],
+  ] as const) {
+    setHandler(
+      update,
+      ({ actor, specGeneration, tables }) => {
+        const detail = `${tables.join(', ')} ${words}, spec generation ${specGeneration}`
+        return answer(
+          retabled(memory, actor, specGeneration, detail),
+          () => memory.pending?.specGeneration !== specGeneration || memory.pending.refused !== null,
+        )
+      },
+      { validator: (args) => validateCommand(memory, command, args) },
+    )
+  }
+  setHandler(
+    setLimitsUpdate,
+    ({ actor, specGeneration }) => {
+      const answered = answer(limited(memory, actor, specGeneration), () => true)
+      // It ends no step, and a run becomes a new one only between steps.
+      if (isRunLong()) running?.scope.cancel()
+      return answered
+    },
+    { validator: (args) => validateCommand(memory, 'setLimits', args) },
   )
   CancellationScope.current().cancelRequested.catch(() => {
     if (memory.wanted !== 'stop') change(stopped(memory, 'temporal', 'the workflow was cancelled'))
@@ -208,6 +247,24 @@ async function runPipelineWorkflow(input: PipelineInput, carried?: CarriedState)
         return
     }
   }
+  const checkProposals = async (): Promise<never> => {
+    for (;;) {
+      await condition(() => !leaving && dueProposal(memory) !== null)
+      const specGeneration = dueProposal(memory) as number
+      const { pipeline: name, generation } = memory
+      const scope = new CancellationScope()
+      beside = { specGeneration, scope }
+      let found: Blocked | null | undefined
+      try {
+        found = await scope.run(() => checkPipeline({ pipeline: name, specGeneration, generation }))
+      } catch (error) {
+        found = scope.consideredCancelled || error instanceof CancelledFailure ? undefined : blockedBy(error)
+      }
+      beside = undefined
+      if (found !== undefined) change(proposalChecked(memory, specGeneration, found))
+    }
+  }
+  void checkProposals()
   const isRunLong = (): boolean =>
     workflowInfo().continueAsNewSuggested || changes >= (input.changesPerRun ?? defaultChangesPerRun)
 
@@ -215,7 +272,8 @@ async function runPipelineWorkflow(input: PipelineInput, carried?: CarriedState)
     if (isRunLong() && memory.wanted !== 'stop') {
       leaving = true
       await condition(() => outbox.isEmpty() && allHandlersFinished(), outboxWait)
-      await condition(allHandlersFinished)
+      beside?.scope.cancel()
+      await condition(() => allHandlersFinished() && beside === undefined)
       await continueAsNew<typeof pipeline>(input, { memory, unrecorded: outbox.unrecorded() })
     }
     const step = nextStep(memory)
@@ -230,6 +288,6 @@ async function runPipelineWorkflow(input: PipelineInput, carried?: CarriedState)
       memory = { ...memory, blocked: blockedBy(error) }
     }
   }
-  await condition(() => outbox.isEmpty() && allHandlersFinished())
+  await condition(() => outbox.isEmpty() && allHandlersFinished() && beside === undefined)
   return publicStatus(memory)
 }

@@ -3,13 +3,16 @@
  *
  * Guarantees: `nextStep` is a function of the state alone, so that a run that continues as new (or is replayed) goes on exactly where the
  * one before stood; every change that a person or the workflow makes is numbered (`seq`) and named (`actor`, `detail`) for the audit
- * log; a result that belongs to an older spec changes nothing.
+ * log; a result that belongs to an older spec changes nothing. A change of tables waits (`pending`) while it is checked beside the stream, and
+ * stands aside where the checks refuse it: what streams goes on streaming.
  * Assumes: JSON carries the state whole (it travels through continue-as-new).
  */
 import { catalogue } from '../core/errors.ts'
 import type { Blocked, PipelineInput, PipelineState, PipelineStatus } from '../core/pipeline-control.ts'
 
 export interface PipelineMemory extends PipelineStatus {
+  /** The generation that the engine was started with, where `specGeneration` differs from it in limits alone. Absent and null: the same. */
+  readonly runs?: number | null
   /** The pre-checks of `specGeneration` passed, in this stretch of running. */
   readonly checked: boolean
   /** The load of `specGeneration` is done; survives pauses. */
@@ -77,6 +80,7 @@ export const publicStatus = (memory: PipelineMemory): PipelineStatus => {
     unconfirmed: _4,
     fencedAtMs: _5,
     seq: _6,
+    runs: _7,
     ...status
   } = memory
   return status
@@ -86,18 +90,20 @@ export const nextStep = (memory: PipelineMemory): Step => {
   if (memory.wanted === 'stop') return { do: 'finish' }
   if (memory.blocked !== null) return { do: 'rest', as: 'blocked' }
   if (memory.wanted === 'pause') return { do: 'rest', as: 'paused' }
-  const { specGeneration } = memory
+  const specGeneration = runGeneration(memory)
   if (memory.generation === 0) return { do: 'claim' }
   if (!memory.checked) return { do: 'check', specGeneration }
   if (!memory.loaded) return { do: 'run', specGeneration, until: 'loaded' }
   return { do: 'run', specGeneration, until: memory.caughtUp ? 'stopped' : 'caught-up' }
 }
 
+const runGeneration = (memory: PipelineMemory): number => memory.runs ?? memory.specGeneration
+
 export const sameStep = (a: Step, b: Step): boolean => JSON.stringify(a) === JSON.stringify(b)
 
 // ------------------------------------------------------------------------------------------------ what people ask for
 
-export type Command = 'pause' | 'resume' | 'stop' | 'respec'
+export type Command = 'pause' | 'resume' | 'stop' | 'respec' | 'addTables' | 'removeTables' | 'setLimits'
 
 /** Why the command does not fit the state, or null when it does. */
 export const refusal = (
@@ -114,8 +120,13 @@ export const refusal = (
         return `pipeline ${pipeline} is ${state === 'paused' ? 'paused already' : 'pausing'}`
       return null
     case 'resume':
-      return memory.blocked !== null || wanted === 'pause' ? null : `pipeline ${pipeline} is ${state}`
+      return memory.blocked !== null || wanted === 'pause' || isHeldBack(memory)
+        ? null
+        : `pipeline ${pipeline} is ${state}`
     case 'respec':
+    case 'addTables':
+    case 'removeTables':
+    case 'setLimits':
       return specGeneration !== undefined && specGeneration > memory.specGeneration
         ? null
         : `pipeline ${pipeline} has spec generation ${memory.specGeneration} already, and was given ${specGeneration}`
@@ -130,12 +141,22 @@ export const paused = (memory: PipelineMemory, actor: string): PipelineMemory =>
 export const stopped = (memory: PipelineMemory, actor: string, detail = 'stop requested'): PipelineMemory =>
   changed({ ...memory, wanted: 'stop' }, actor, detail)
 
-/** Goes on, through the pre-checks again; what blocked it counts as dealt with. */
+const isHeldBack = ({ pending }: PipelineMemory): boolean => (pending ?? null)?.refused != null
+
+/** A change that was refused is checked again. */
+const tryAgain = (memory: PipelineMemory): Pick<PipelineMemory, 'pending'> =>
+  memory.pending == null ? {} : { pending: { specGeneration: memory.pending.specGeneration, refused: null } }
+
+/** Goes on, through the pre-checks again; what blocked it counts as dealt with. What runs already only tries its held-back change again. */
 export const resumed = (memory: PipelineMemory, actor: string): PipelineMemory => {
+  if (memory.blocked === null && memory.wanted === 'run') {
+    return changed({ ...memory, ...tryAgain(memory) }, actor, 'the held-back change is checked again')
+  }
   const at = memory.blocked?.at ?? null
   return changed(
     {
       ...fresh(memory),
+      ...tryAgain(memory),
       wanted: 'run',
       blocked: null,
       acknowledged: at === null ? memory.acknowledged : acknowledge(memory.acknowledged, at),
@@ -146,12 +167,66 @@ export const resumed = (memory: PipelineMemory, actor: string): PipelineMemory =
 }
 
 /** A changed spec is checked and loaded anew (the target remembers what is loaded); it may be the remedy of what blocked. */
-export const respecified = (memory: PipelineMemory, actor: string, specGeneration: number): PipelineMemory =>
+export const respecified = (
+  memory: PipelineMemory,
+  actor: string,
+  specGeneration: number,
+  detail = `spec generation ${specGeneration} applied`,
+): PipelineMemory =>
+  changed({ ...fresh(memory), ...inForce(specGeneration), loaded: false, blocked: null }, actor, detail)
+
+/** Other tables: checked beside the stream where there is one, so that it stops for no longer than a restart, or not at all. */
+export const retabled = (
+  memory: PipelineMemory,
+  actor: string,
+  specGeneration: number,
+  detail: string,
+): PipelineMemory =>
+  isRunning(memory)
+    ? changed({ ...memory, pending: { specGeneration, refused: null } }, actor, detail)
+    : respecified(memory, actor, specGeneration, detail)
+
+/** Other limits, and otherwise what runs: a change that waits is thereby given up. */
+export const limited = (memory: PipelineMemory, actor: string, specGeneration: number): PipelineMemory =>
   changed(
-    { ...fresh(memory), specGeneration, loaded: false, blocked: null },
+    { ...memory, ...inForce(specGeneration), runs: runGeneration(memory) },
     actor,
-    `spec generation ${specGeneration} applied`,
+    `limits of spec generation ${specGeneration} set`,
   )
+
+/** The change that is to be checked beside the stream now; null: none. */
+export const dueProposal = (memory: PipelineMemory): number | null =>
+  isRunning(memory) && memory.pending != null && memory.pending.refused === null
+    ? memory.pending.specGeneration
+    : null
+
+export const proposalChecked = (
+  memory: PipelineMemory,
+  specGeneration: number,
+  found: Blocked | null,
+): PipelineMemory => {
+  if (memory.pending?.specGeneration !== specGeneration || memory.wanted === 'stop') return memory
+  if (found !== null) {
+    const pending = { specGeneration, refused: found }
+    return changed(
+      { ...memory, pending },
+      automatic,
+      `spec generation ${specGeneration} is held back: ${found.code}`,
+    )
+  }
+  const detail = `spec generation ${specGeneration} checked and taken`
+  if (!isRunning(memory)) return respecified(memory, automatic, specGeneration, detail)
+  // The checks hold for it, and so does the claim: the target's marks stay whose they are.
+  return changed({ ...memory, ...inForce(specGeneration), loaded: false, caughtUp: false }, automatic, detail)
+}
+
+const isRunning = (memory: PipelineMemory): boolean => nextStep(memory).do === 'run'
+
+const inForce = (specGeneration: number): Pick<PipelineMemory, 'specGeneration' | 'runs' | 'pending'> => ({
+  specGeneration,
+  runs: null,
+  pending: null,
+})
 
 // -------------------------------------------------------------------------------------------- what the steps brought
 
@@ -224,6 +299,7 @@ const fenced = (memory: PipelineMemory, nowMs: number): PipelineMemory => {
 
 const fresh = (memory: PipelineMemory): PipelineMemory => ({
   ...memory,
+  runs: null,
   generation: 0,
   checked: false,
   caughtUp: false,
@@ -237,7 +313,7 @@ const changed = (memory: PipelineMemory, actor: string, detail: string): Pipelin
 })
 
 const isOutdated = (memory: PipelineMemory, step: Step): boolean =>
-  'specGeneration' in step && step.specGeneration !== memory.specGeneration
+  'specGeneration' in step && step.specGeneration !== runGeneration(memory)
 
 const acknowledge = (acknowledged: readonly string[], at: string): readonly string[] =>
   [...acknowledged.filter((id) => id !== at), at].slice(-keptAcknowledgements)

@@ -48,7 +48,20 @@ export interface StatusAnswer {
     readonly phase: string
     readonly epoch: string
     readonly batch: number
+    readonly rowsApplied: number
+    readonly load: { readonly tables: number; readonly tablesDone: number; readonly rows: number }
+    readonly limits?: Record<
+      'load' | 'stream',
+      { readonly maxRowsPerSecond: number | null; readonly maxBytesPerSecond: number | null }
+    >
+    readonly throttled?: { readonly load: string | null; readonly stream: string | null }
+    readonly restarts: number
   } | null
+  readonly pendingChange: {
+    readonly generation: number
+    readonly refused: { readonly code: string } | null
+  } | null
+  readonly observedGeneration: number | null
   /** Which worker the engine's activity runs on, as Temporal knows it: `<role>-<pid>-...`. */
   readonly worker: string | null
 }

@@ -1,18 +1,13 @@
 /**
- * /v1/pipelines: what is kept in step. PUT is an apply: it stores the document and makes the workflow follow it.
- *
- * The store comes first: if Temporal goes away between the two, the pipeline shows what is missing, and the next apply or resume does it.
+ * /v1/pipelines: what is kept in step. PUT is an apply: it stores the document and makes the workflow follow it (change-pipeline.ts).
  */
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi'
-import { endpointIssues } from '../../config/combinations.ts'
 import { acceptDocument, checkPipeline } from '../../config/document.ts'
-import { configError, hasIssues } from '../../config/issue.ts'
 import type { Pipeline } from '../../config/pipeline.ts'
 import { SyncError } from '../../core/errors.ts'
 import type { PipelineRecord } from '../../store/pipelines.ts'
+import { assertFits, changePipeline, planFor } from '../change-pipeline.ts'
 import type { ApiDeps, ApiEnv } from '../context.ts'
-import { assertAccepted, planPipeline } from '../plan.ts'
-import { reconcile } from '../reconcile.ts'
 import { recorded } from '../recorded.ts'
 import {
   bodyOf,
@@ -45,7 +40,7 @@ export function mountPipelines(app: OpenAPIHono<ApiEnv>, deps: ApiDeps): void {
       summary: 'All pipelines, by name',
       responses: { 200: listOf(pipelineResource), ...problems() },
     }),
-    (c) => c.json({ items: store.pipelines.list().map(resourceOf) }, 200),
+    (c) => c.json({ items: store.pipelines.list().map(pipelineResourceOf) }, 200),
   )
 
   app.openapi(
@@ -64,7 +59,7 @@ export function mountPipelines(app: OpenAPIHono<ApiEnv>, deps: ApiDeps): void {
     (c) => {
       const record = existing(c.req.valid('param').name)
       c.header('ETag', `"${record.generation}"`)
-      return c.json(resourceOf(record), 200)
+      return c.json(pipelineResourceOf(record), 200)
     },
   )
 
@@ -88,39 +83,24 @@ export function mountPipelines(app: OpenAPIHono<ApiEnv>, deps: ApiDeps): void {
     async (c) => {
       const { name } = c.req.valid('param')
       const input = await bodyOf(c)
+      const make = (): Pipeline =>
+        assertFits(deps, acceptDocument(checkPipeline(withNameOfPath(input, name))))
       if (c.req.valid('query').dryRun === 'true') {
-        const document = accept(input, name)
-        const plan = planOf(name, document)
+        const plan = planFor(deps, make())
         const before = store.pipelines.get(name)
-        const resource = before === null ? null : resourceOf(before)
+        const resource = before === null ? null : pipelineResourceOf(before)
         return c.json({ change: 'dry-run' as const, plan, resource, workflow: null }, 200)
       }
-      const requester = c.get('requester')
-      const what = { action: 'apply', kind: 'Pipeline', name } as const
-      const applied = await recorded(store, requester, what, async (done) => {
-        const document = accept(input, name)
-        const expected = expectedGeneration(c)
-        // Asked first, so that nothing is stored that cannot be started.
-        await workflows.ping()
-        const result = store.write(() => {
-          const before = store.pipelines.get(name)
-          if (before?.wanted === 'delete') {
-            throw new SyncError('SYNC-1104', `pipeline ${name} is being deleted`, {
-              remedy: `Finish it with \`syncline delete pipeline ${name}\`, then apply again.`,
-            })
-          }
-          const plan = planOf(name, document)
-          assertAccepted(plan, `pipeline ${name}`)
-          const change = store.pipelines.apply(document, requester.actor, expected)
-          if (change.change !== 'unchanged')
-            done({ generation: change.record.generation, fields: plan.fields })
-          return { ...change, plan }
-        })
-        return { ...result, workflow: await reconcile(deps, name, requester.actor) }
+      const expected = () => expectedGeneration(c)
+      const applied = await changePipeline(deps, c.get('requester'), {
+        action: 'apply',
+        name,
+        expected,
+        read: async () => make,
       })
       c.header('ETag', `"${applied.record.generation}"`)
       const { change, plan, workflow } = applied
-      const answer = { change, plan, workflow, resource: resourceOf(applied.record) }
+      const answer = { change, plan, workflow, resource: pipelineResourceOf(applied.record) }
       return c.json(answer, change === 'created' ? 201 : 200)
     },
   )
@@ -177,26 +157,15 @@ export function mountPipelines(app: OpenAPIHono<ApiEnv>, deps: ApiDeps): void {
     if (record === null) throw new SyncError('SYNC-1101', `there is no pipeline ${name}`)
     return record
   }
-
-  const accept = (input: unknown, name: string): Pipeline => {
-    const document = acceptDocument(checkPipeline(withNameOfPath(input, name)))
-    const source = store.endpoints.get(document.spec.source)
-    const target = store.endpoints.get(document.spec.target)
-    const issues =
-      source === null || target === null ? [] : endpointIssues(document, source.document, target.document)
-    if (hasIssues(issues)) throw configError(issues)
-    return document
-  }
-
-  const planOf = (name: string, document: Pipeline) =>
-    planPipeline(
-      store.pipelines.get(name)?.document ?? null,
-      document,
-      store.pipelines.writtenGenerations(name).map(({ pipeline }) => pipeline),
-    )
 }
 
-const resourceOf = ({ document, generation, wanted, createdAt, updatedAt }: PipelineRecord) => ({
+export const pipelineResourceOf = ({
+  document,
+  generation,
+  wanted,
+  createdAt,
+  updatedAt,
+}: PipelineRecord) => ({
   document,
   generation,
   wanted,

@@ -2,6 +2,7 @@
 import { Argument, type Command } from 'commander'
 import type { PipelineResource, PipelineStatusAnswer, StatisticsAnswer } from '../../api/wire.ts'
 import { type CommandContext, clientOf, optionsOf } from '../context.ts'
+import { limitsText } from '../limits-text.ts'
 import { countText, durationText, encoded, lagText } from '../output.ts'
 import { batchesText, bottleneckText, retentionText, rowsText } from '../statistics-text.ts'
 
@@ -45,9 +46,12 @@ export function pipelineText(
     ['Last change', `${status.detail}${status.actor === null ? '' : `, by ${status.actor}`}`],
     ['Route', `${spec.source} -> ${spec.target}`],
     ['Tables', spec.tables.map(({ match }) => match).join(', ')],
+    ['Limits', limitsText(spec)],
     ['Generation', generationText(generation, status.observedGeneration)],
   ]
   const { engine, blocked } = status
+  // A server of an earlier version says nothing of it.
+  const pendingChange = status.pendingChange ?? null
   if (engine !== null) {
     const { load } = engine
     lines.push(
@@ -56,6 +60,7 @@ export function pipelineText(
         `${engine.phase}${engine.retrying === null ? '' : `, retrying ${engine.retrying.code}: ${engine.retrying.message}`}`,
       ],
       ['Lag', lagText(engine.lagMs)],
+      ...throttledLines(engine),
       ['Rows', `${countText(engine.rowsApplied)} applied, ${countText(engine.rowsPerSecond)} rows/s`],
       [
         'Load',
@@ -86,15 +91,36 @@ export function pipelineText(
   if (status.workflow !== null)
     lines.push(['Workflow', `${status.workflow.id}, run ${status.workflow.runId}`])
   for (const warning of status.warnings) lines.push(['Warning', warning])
-  if (blocked !== null) {
-    lines.push(['Blocked', `${blocked.code} ${blocked.message}`], ['Remedy', blocked.remedy])
-    if (blocked.at !== null) lines.push(['At', blocked.at])
-    for (const { code, severity, message, remedy } of blocked.findings) {
-      lines.push([severity === 'error' ? 'Finding' : 'Warning', `${code} ${message}`], ['', remedy])
-    }
+  if (pendingChange !== null) {
+    const { generation: pending, refused } = pendingChange
+    const words = refused === null ? 'is being checked' : 'is held back; what streams goes on without it'
+    lines.push(['Change', `generation ${pending} ${words}`])
+    if (refused !== null) lines.push(...blockedLines('Refused', refused))
   }
+  if (blocked !== null) lines.push(...blockedLines('Blocked', blocked))
   return lines.map(([label, text]) => `${label.padEnd(12)} ${text}`.trimEnd()).join('\n')
 }
+
+function blockedLines(
+  label: string,
+  { code, message, remedy, at, findings }: NonNullable<PipelineStatusAnswer['blocked']>,
+): [string, string][] {
+  return [
+    [label, `${code} ${message}`],
+    ['Remedy', remedy],
+    ...(at === null ? [] : [['At', at] as [string, string]]),
+    ...findings.flatMap((finding): [string, string][] => [
+      [finding.severity === 'error' ? 'Finding' : 'Warning', `${finding.code} ${finding.message}`],
+      ['', finding.remedy],
+    ]),
+  ]
+}
+
+const throttledLines = ({ throttled }: NonNullable<PipelineStatusAnswer['engine']>): [string, string][] =>
+  (['load', 'stream'] as const).flatMap((part) => {
+    const why = throttled?.[part] ?? null
+    return why === null ? [] : [['Throttled', `the ${part}, by ${why}`] as [string, string]]
+  })
 
 const generationText = (stored: number, observed: number | null): string =>
   observed === null || observed === stored ? String(stored) : `${stored}, running ${observed}`

@@ -269,6 +269,7 @@ describe('audit, health and the document', () => {
       '/v1/pipelines/{name}/pause',
       '/v1/pipelines/{name}/resume',
       '/v1/pipelines/{name}/stop',
+      '/v1/pipelines/{name}/limits',
       '/v1/pipelines/{name}/status',
       '/v1/audit',
       '/healthz',

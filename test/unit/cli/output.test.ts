@@ -47,6 +47,7 @@ describe('progressLine', () => {
     actor: null,
     detail: '',
     blocked: null,
+    pendingChange: null,
     retrying: null,
     engine: {
       phase: 'loading',

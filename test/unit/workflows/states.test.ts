@@ -8,16 +8,20 @@ import {
   checkEnded,
   claimed,
   created,
+  dueProposal,
   entered,
   interrupted,
+  limited,
   nextStep,
   type PipelineMemory,
   paused,
+  proposalChecked,
   publicStatus,
   quarrelWindowMs,
   refusal,
   respecified,
   resumed,
+  retabled,
   runEnded,
   type StepOutcome,
   sameStep,
@@ -249,6 +253,64 @@ describe('what is refused', () => {
   })
 })
 
+describe('changes beside the stream', () => {
+  it('limits stop nothing: the step in hand goes on, the new generation is the one that is shown', () => {
+    const before = streaming()
+    const after = limited(before, 'bob', 4)
+    expect(sameStep(nextStep(after), nextStep(before))).toBe(true)
+    expect(publicStatus(after)).toMatchObject({ specGeneration: 4, actor: 'bob', state: before.state })
+    expect(publicStatus(after)).not.toHaveProperty('runs')
+    // What the engine of the older generation answers still counts, and what runs next is the newest.
+    expect(nextStep(perform(after, { kind: 'drained' }))).toMatchObject({ specGeneration: 3 })
+    expect(nextStep(perform(resumed(paused(after, 'bob'), 'bob')))).toMatchObject({ specGeneration: 4 })
+    expect(refusal(after, 'setLimits', 4)).toContain('already')
+  })
+
+  it('other tables wait for their check while the stream goes on, then end it', () => {
+    const before = streaming()
+    const proposed = retabled(before, 'bob', 4, 'shop.x joins')
+    expect(nextStep(proposed)).toEqual(nextStep(before))
+    expect(dueProposal(proposed)).toBe(4)
+    expect(publicStatus(proposed)).toMatchObject({ specGeneration: 3, pending: { specGeneration: 4 } })
+    const taken = proposalChecked(proposed, 4, null)
+    expect(nextStep(taken)).toEqual({ do: 'run', specGeneration: 4, until: 'loaded' })
+    expect(taken).toMatchObject({ generation: before.generation, pending: null })
+  })
+
+  it('what the checks refuse is held back, shown, and tried again by resume', () => {
+    const refused = proposalChecked(retabled(streaming(), 'bob', 4, 'x'), 4, blocked())
+    expect(nextStep(refused)).toEqual(nextStep(streaming()))
+    expect(dueProposal(refused)).toBeNull()
+    expect(publicStatus(refused).pending?.refused?.code).toBe('SYNC-2301')
+    expect(refusal(refused, 'resume', undefined)).toBeNull()
+    expect(dueProposal(resumed(refused, 'bob'))).toBe(4)
+    expect(nextStep(resumed(refused, 'bob'))).toEqual(nextStep(streaming()))
+    // Given up: the stored spec is again what runs.
+    expect(limited(refused, 'bob', 5)).toMatchObject({ pending: null, specGeneration: 5, runs: 3 })
+  })
+
+  it('a pause in between keeps the change, and a late answer about another change changes nothing', () => {
+    const proposed = retabled(streaming(), 'bob', 4, 'x')
+    const waiting = paused(proposed, 'bob')
+    expect(dueProposal(waiting)).toBeNull()
+    const again = perform(perform(resumed(waiting, 'bob')), null)
+    expect(dueProposal(again)).toBe(4)
+    const newer = retabled(proposed, 'bob', 5, 'y')
+    expect(proposalChecked(newer, 4, null)).toBe(newer)
+    expect(proposalChecked(newer, 4, blocked())).toBe(newer)
+  })
+
+  it('without a stream, other tables are a new spec like any other, and unblock', () => {
+    const stuck = perform(streaming(), { kind: 'blocked', blocked: blocked() })
+    expect(retabled(stuck, 'bob', 4, 'x leaves')).toMatchObject({ blocked: null, specGeneration: 4 })
+    expect(retabled(paused(streaming(), 'bob'), 'bob', 4, 'x')).toMatchObject({
+      wanted: 'pause',
+      specGeneration: 4,
+      checked: false,
+    })
+  })
+})
+
 describe('under any order of events', () => {
   const outcome = fc.oneof(
     fc.constantFrom<StepOutcome>(
@@ -262,7 +324,10 @@ describe('under any order of events', () => {
     ),
   )
   const event = fc.oneof(
-    fc.record({ command: fc.constantFrom('pause', 'resume', 'respec') }),
+    fc.record({
+      command: fc.constantFrom('pause', 'resume', 'respec', 'addTables', 'setLimits', 'proposal' as const),
+      checks: fc.boolean(),
+    }),
     fc.record({ outcome, checks: fc.boolean(), elapsedMs: fc.integer({ min: 0, max: 90_000 }) }),
   )
 
@@ -274,8 +339,15 @@ describe('under any order of events', () => {
         for (const next of events) {
           const before = memory
           if ('command' in next) {
-            const generation = memory.specGeneration + 1
+            const generation = Math.max(memory.specGeneration, memory.pending?.specGeneration ?? 0) + 1
+            if (next.command === 'proposal') {
+              const due = dueProposal(memory)
+              if (due !== null) memory = proposalChecked(memory, due, next.checks ? null : blocked())
+              continue
+            }
             if (refusal(memory, next.command as 'pause', generation) !== null) continue
+            if (next.command === 'addTables') memory = retabled(memory, 'ann', generation, 'x')
+            if (next.command === 'setLimits') memory = limited(memory, 'ann', generation)
             if (next.command === 'pause') memory = paused(memory, 'ann')
             if (next.command === 'resume') memory = resumed(memory, 'ann')
             if (next.command === 'respec') memory = respecified(memory, 'ann', generation)
@@ -301,7 +373,9 @@ describe('under any order of events', () => {
         if (nextStep(memory).do === 'rest') memory = resumed(memory, 'ann')
         for (let turn = 0; turn < 10 && nextStep(memory).do !== 'finish'; turn++) {
           const step = nextStep(memory)
-          if (sameStep(step, { do: 'run', specGeneration: memory.specGeneration, until: 'stopped' })) return
+          const due = dueProposal(memory)
+          if (due !== null) memory = proposalChecked(memory, due, null)
+          else if (step.do === 'run' && step.until === 'stopped') return
           const phase = step.do === 'run' && step.until === 'loaded' ? 'loaded' : 'caught-up'
           memory = perform(memory, step.do === 'check' ? null : { kind: 'reached', phase }, nowMs)
         }

@@ -1,0 +1,20 @@
+/**
+ * What a running pipeline may be held back by, in plain values: rates, and measures above which it waits. All of it can change while the
+ * pipeline runs, and none of it decides what is written, only when.
+ */
+
+/** null: no limit. */
+export interface RateLimits {
+  readonly maxRowsPerSecond: number | null
+  readonly maxBytesPerSecond: number | null
+}
+
+export interface PipelineLimits {
+  /** Rows read from tables. */
+  readonly load: RateLimits
+  /** Row changes of tables in scope, read from the log. */
+  readonly stream: RateLimits
+}
+
+export const noRates: RateLimits = { maxRowsPerSecond: null, maxBytesPerSecond: null }
+export const noLimits: PipelineLimits = { load: noRates, stream: noRates }
