@@ -67,7 +67,7 @@ async function follow(
   const [before, now] = [inForce, generation].map((number) => store.pipelines.getGeneration(pipeline, number))
   let next = followUpOf(before as PipelineGeneration, now as PipelineGeneration)
   // What is stored is what runs again, and a change that was to come must not come any more.
-  if (next === null && running.pending != null) next = { command: 'setLimits' }
+  if (next === null && (running.pending ?? null) !== null) next = { command: 'setLimits' }
   if (next === null) return 'unchanged'
   const { command, ...more } = next
   const basis = command === 'setLimits' ? { basedOn: inForce } : {}

@@ -3,7 +3,7 @@
  * (heartbeat). Each may be missing; the answer says so instead of failing.
  */
 import { catalogue, type ErrorCode, SyncError } from '../core/errors.ts'
-import type { PipelineStatus } from '../core/pipeline-control.ts'
+import type { PendingChange, PipelineStatus } from '../core/pipeline-control.ts'
 import { type RetentionReport, warnOfRetention } from '../core/retention.ts'
 import type { PipelineRecord } from '../store/pipelines.ts'
 import type { ApiDeps } from './context.ts'
@@ -83,10 +83,7 @@ function assemble(
         ? endDetail(name, record, null)
         : (told?.detail ?? 'the state is the last one announced'),
     blocked: told?.blocked ?? null,
-    pendingChange:
-      told?.pending == null
-        ? null
-        : { generation: told.pending.specGeneration, refused: told.pending.refused },
+    pendingChange: pendingOf(told?.pending ?? null),
     retrying: found.retrying === null ? null : { ...found.retrying, remedy: remedyOf(found.retrying.code) },
     engine: engine.success ? engine.data : null,
     engineSeenAt: found.run?.seenAt?.toISOString() ?? null,
@@ -104,6 +101,9 @@ function assemble(
     ],
   }
 }
+
+const pendingOf = (pending: PendingChange | null): PipelineStatusAnswer['pendingChange'] =>
+  pending === null ? null : { generation: pending.specGeneration, refused: pending.refused }
 
 /** A worker with room takes work within milliseconds. */
 const untakenWarningMs = 2_000

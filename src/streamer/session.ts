@@ -115,7 +115,7 @@ async function runWithSink(context: SessionContext, sink: Sink): Promise<Session
     runLoad(context, batcher, pump, router, shapes, load, loadAbort.signal).catch(end.reject)
     const turnstile = createTurnstile(context.gates.stream, router, {
       beforeWaiting: () => pump?.kick(),
-      onHeld: board.held,
+      onHeld: (commitTimeUs) => board.held(commitTimeUs),
       drain: context.drain,
       session: loadAbort.signal,
     })

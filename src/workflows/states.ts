@@ -8,7 +8,13 @@
  * Assumes: JSON carries the state whole (it travels through continue-as-new).
  */
 import { catalogue } from '../core/errors.ts'
-import type { Blocked, PipelineInput, PipelineState, PipelineStatus } from '../core/pipeline-control.ts'
+import type {
+  Blocked,
+  PendingChange,
+  PipelineInput,
+  PipelineState,
+  PipelineStatus,
+} from '../core/pipeline-control.ts'
 
 export interface PipelineMemory extends PipelineStatus {
   /** The generation that the engine was started with, where `specGeneration` differs from it in limits alone. Absent and null: the same. */
@@ -141,11 +147,15 @@ export const paused = (memory: PipelineMemory, actor: string): PipelineMemory =>
 export const stopped = (memory: PipelineMemory, actor: string, detail = 'stop requested'): PipelineMemory =>
   changed({ ...memory, wanted: 'stop' }, actor, detail)
 
-const isHeldBack = ({ pending }: PipelineMemory): boolean => (pending ?? null)?.refused != null
+const pendingOf = (memory: PipelineMemory): PendingChange | null => memory.pending ?? null
+
+const isHeldBack = (memory: PipelineMemory): boolean => (pendingOf(memory)?.refused ?? null) !== null
 
 /** A change that was refused is checked again. */
-const tryAgain = (memory: PipelineMemory): Pick<PipelineMemory, 'pending'> =>
-  memory.pending == null ? {} : { pending: { specGeneration: memory.pending.specGeneration, refused: null } }
+const tryAgain = (memory: PipelineMemory): Pick<PipelineMemory, 'pending'> => {
+  const pending = pendingOf(memory)
+  return pending === null ? {} : { pending: { specGeneration: pending.specGeneration, refused: null } }
+}
 
 /** Goes on, through the pre-checks again; what blocked it counts as dealt with. What runs already only tries its held-back change again. */
 export const resumed = (memory: PipelineMemory, actor: string): PipelineMemory => {
@@ -195,10 +205,10 @@ export const limited = (memory: PipelineMemory, actor: string, specGeneration: n
   )
 
 /** The change that is to be checked beside the stream now; null: none. */
-export const dueProposal = (memory: PipelineMemory): number | null =>
-  isRunning(memory) && memory.pending != null && memory.pending.refused === null
-    ? memory.pending.specGeneration
-    : null
+export const dueProposal = (memory: PipelineMemory): number | null => {
+  const pending = pendingOf(memory)
+  return pending !== null && pending.refused === null && isRunning(memory) ? pending.specGeneration : null
+}
 
 export const proposalChecked = (
   memory: PipelineMemory,

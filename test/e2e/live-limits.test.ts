@@ -18,6 +18,7 @@ async function cli(...args: string[]): Promise<string> {
 
 async function tableOf(name: string, rows: number): Promise<PipelineCase> {
   worker ??= await here.stack.startWorker('stream')
+  await waitFor('the API', 120_000, async () => (await fetch(`${here.stack.url}/readyz`)).ok)
   const pipeline = await here.createCase(name)
   await pipeline.both('CREATE TABLE t (id INT PRIMARY KEY, v INT, pad VARCHAR(100))')
   await pipeline.source.query(
