@@ -1,6 +1,5 @@
 /*
- * Unpacks Debian packages of the unstable suite, with all that they depend on, into a folder beside the system:
- * nothing is installed, nothing of the system's apt state is read or changed, and no root is needed.
+ * Unpacks Debian packages of one suite, with all that they depend on, into a folder beside the system: nothing is installed, nothing of the system's apt state is read or changed, and no root is needed.
  * The mirror is the one that the system's own apt sources name. Assumes apt, dpkg and Debian's archive keyring.
  * A crash leaves a half filled folder, which the caller throws away.
  */
@@ -12,10 +11,19 @@ import { runCommand } from './proc.ts'
 
 const keyring = '/usr/share/keyrings/debian-archive-keyring.gpg'
 
+/** What is fetched. */
+export type DebianPackages = {
+  /** Debian's name of the suite, such as sid or bookworm. */
+  readonly suite: string
+  readonly packages: readonly string[]
+  /** For people, to know what they wait for. */
+  readonly megabytes: number
+}
+
 /** Unpacks `packages` into `root` and returns the version of each fetched package by its name. */
-export async function unpackUnstable(
+export async function unpackDebian(
   root: string,
-  packages: readonly string[],
+  { suite, packages, megabytes }: DebianPackages,
   say: Say,
 ): Promise<Map<string, string>> {
   const state = join(root, '.apt')
@@ -25,7 +33,7 @@ export async function unpackUnstable(
   await writeFile(join(state, 'status'), '')
   await writeFile(
     join(state, 'sources.list'),
-    `deb [signed-by=${keyring}] ${await debianMirror()} sid main\n`,
+    `deb [signed-by=${keyring}] ${await debianMirror()} ${suite} main\n`,
   )
   const config = join(state, 'apt.conf')
   await writeFile(config, aptConfig(state))
@@ -33,9 +41,9 @@ export async function unpackUnstable(
   // A mirror that is just being updated serves lists and packages that do not belong together: try again.
   for (let attempt = 1; ; attempt++) {
     try {
-      say('Fetching the package list of Debian unstable ...')
+      say(`Fetching the package list of Debian ${suite} ...`)
       await runCommand('apt-get', ['update', '--error-on=any'], { env })
-      say(`Fetching ${packages.join(', ')} and what they need (about 65 MB) ...`)
+      say(`Fetching ${packages.join(', ')} and what they need (about ${megabytes} MB) ...`)
       await runCommand('apt-get', ['install', '-y', '--download-only', ...packages], { env })
       break
     } catch (error) {
@@ -88,7 +96,7 @@ export async function debianMirror(aptFolder = '/etc/apt', codename?: string): P
   const mirror = uris.find((uri) => /\/debian\/?$/.test(uri)) ?? uris[0]
   if (mirror === undefined) {
     throw new Error(
-      "MySQL comes from Debian's packages here, and this system's apt sources name no Debian archive. " +
+      "MySQL and MariaDB come from Debian's packages here, and this system's apt sources name no Debian archive. " +
         'Use Debian 12 or newer, or start the servers with docker compose.',
     )
   }

@@ -1,5 +1,5 @@
 /*
- * Vitest's global setup of the projects that need servers: one source, one target and one Temporal per test run,
+ * Vitest's global setup of the projects that need servers: one source, one target, two of MariaDB and one Temporal per test run,
  * whatever the number of projects and files. A server is started when a test file first asks for it, so a run of a
  * few files starts what those need. Files ask over a unix socket, whose path they get through `inject`.
  * All servers are thrown away at the end of the run, and by the watchers if the run is killed.
@@ -8,6 +8,9 @@ import { rm } from 'node:fs/promises'
 import { createServer, type Server } from 'node:net'
 import { join } from 'node:path'
 import type { TestProject } from 'vitest/node'
+import type { DatabaseOptions } from './database-server.ts'
+import { startMariadb } from './mariadb.ts'
+import { ensureMariadb } from './mariadb-install.ts'
 import { type MysqlFacts, type MysqlServer, mysqlFacts, startMysql } from './mysql.ts'
 import { ensureMysql } from './mysql-install.ts'
 import { createScratch } from './scratch.ts'
@@ -25,7 +28,13 @@ declare module 'vitest' {
   }
 }
 
-export type SharedServers = { source: MysqlFacts; target: MysqlFacts; temporal: TemporalFacts }
+export type SharedServers = {
+  source: MysqlFacts
+  target: MysqlFacts
+  mariadbSource: MysqlFacts
+  mariadbTarget: MysqlFacts
+  temporal: TemporalFacts
+}
 export type SharedAnswer = { facts: SharedServers[keyof SharedServers] } | { error: string }
 
 type Broker = { readonly socketPath: string; close(): Promise<void> }
@@ -50,21 +59,33 @@ export default async function setup(project: TestProject): Promise<() => Promise
 async function startBroker(): Promise<Broker> {
   // What a new machine must fetch and compile first takes longer than any hook may wait.
   await ensureMysql()
+  await ensureMariadb()
   await ensureTemporal()
   const scratch = await createScratch('test')
   const mysqls = new Map<string, Promise<MysqlServer>>()
   let temporal: Promise<TemporalServer> | undefined
 
-  const mysql = (name: 'source' | 'target', serverId: number): Promise<MysqlServer> => {
-    const dir = join(scratch.path, name)
-    const server =
-      mysqls.get(name) ?? startMysql({ dir, name: `Shared MySQL ${name}`, serverId, durable: false })
-    mysqls.set(name, server)
-    return server
+  const starters: Readonly<Record<string, () => Promise<MysqlServer>>> = {
+    source: () => startMysql(optionsOf('source', 101)),
+    target: () => startMysql(optionsOf('target', 102)),
+    // Events of 256 bytes or more are compressed, so that both forms of rows and statements come by.
+    mariadbSource: () =>
+      startMariadb({ ...optionsOf('mariadbSource', 103), extraArgs: ['--log-bin-compress=ON'] }),
+    mariadbTarget: () => startMariadb(optionsOf('mariadbTarget', 104)),
   }
+  const optionsOf = (name: string, serverId: number): DatabaseOptions => ({
+    dir: join(scratch.path, name),
+    name: `Shared server ${name}`,
+    serverId,
+    durable: false,
+  })
   const answer = async (wanted: string): Promise<SharedServers[keyof SharedServers]> => {
-    if (wanted === 'source') return mysqlFacts(await mysql('source', 101))
-    if (wanted === 'target') return mysqlFacts(await mysql('target', 102))
+    const start = Object.hasOwn(starters, wanted) ? starters[wanted] : undefined
+    if (start !== undefined) {
+      const server = mysqls.get(wanted) ?? start()
+      mysqls.set(wanted, server)
+      return mysqlFacts(await server)
+    }
     if (wanted !== 'temporal') throw new Error(`There is no shared server "${wanted}".`)
     temporal ??= startTemporal({ dir: join(scratch.path, 'temporal'), ui: false })
     return temporalFacts(await temporal)

@@ -21,6 +21,24 @@ export const mysqlSeries = '9.7'
 export const mysqlImage = `mysql:${mysqlSeries}`
 export const mysqlPackages = ['mysql-server-core', 'mysql-client-core'] as const
 
+/** The series of Debian 12. */
+export const mariadbSeries = '10.11'
+export const mariadbPackages = ['mariadb-server-core'] as const
+
+/** What a MariaDB source needs beside its defaults: rows with the names of their columns. */
+export const mariadbServerFlags: readonly string[] = [
+  '--log-bin=binlog',
+  '--log-slave-updates=ON',
+  '--gtid-strict-mode=ON',
+  '--binlog-format=ROW',
+  '--binlog-row-image=FULL',
+  '--binlog-row-metadata=FULL',
+  '--max-allowed-packet=64M',
+  '--innodb-buffer-pool-size=64M',
+  '--max-connections=500',
+  '--local-infile=ON',
+]
+
 /** What every MySQL site runs with, in Docker too. Row metadata FULL carries column names and signedness. */
 export const mysqlServerFlags: readonly string[] = [
   '--log-bin=binlog',
@@ -37,13 +55,10 @@ export const mysqlServerFlags: readonly string[] = [
 ]
 
 /**
- * For servers whose data is thrown away after a test: no fsync per commit. A killed mysqld loses nothing by it,
+ * For servers whose data is thrown away after a test: no fsync per commit. A killed server loses nothing by it,
  * because the kernel has the written pages; only a crash of the whole machine would. Benchmarks must not use it.
  */
-export const mysqlThrowawayFlags: readonly string[] = [
-  '--innodb-flush-log-at-trx-commit=2',
-  '--sync-binlog=0',
-]
+export const throwawayFlags: readonly string[] = ['--innodb-flush-log-at-trx-commit=2', '--sync-binlog=0']
 
 /** The server ids of the two sites that demo, docker-compose.yml and `npm run dev:servers` start. */
 export const siteServerIds = { source: 1, target: 2 } as const

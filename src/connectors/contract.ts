@@ -8,7 +8,7 @@ import type { BatchPlan, LaneWork } from '../core/plan.ts'
 import type { LogCoordinate, Position } from '../core/position.ts'
 import type { LogRetention } from '../core/retention.ts'
 import type { TableId, TableShape } from '../core/schema.ts'
-import type { LogEvent, TransactionSlice } from '../core/transaction.ts'
+import type { LogEvent, PreparedTransaction, TransactionSlice } from '../core/transaction.ts'
 import type { Row, Value } from '../core/value.ts'
 
 /** Something that a pre-check found. `error` findings refuse the start; `warning` findings are shown. */
@@ -59,6 +59,14 @@ export interface FollowOptions {
   readonly counters?: ReaderCounters
   /** Transactions whose logged statements a person has dealt with by hand: not an error again (SYNC-2205). */
   readonly acknowledged: readonly string[]
+  /** What takes part: what cannot be read of other tables does no harm then. Absent: everything. */
+  readonly scope?: LogScope
+}
+
+export interface LogScope {
+  takesTable(id: TableId): boolean
+  /** Could any table of the schema take part? */
+  takesSchema(schema: string): boolean
 }
 
 /** Pull means backpressure: nothing more than a bounded number of bytes is read ahead of the consumer. */
@@ -69,10 +77,12 @@ export interface ChangeStream extends AsyncIterable<readonly LogEvent[]> {
 }
 
 export interface PositionTracker {
-  /** Takes a consumed slice or schema change into the position. */
-  advance(event: TransactionSlice | { readonly kind: 'schema-change'; readonly id: string }): void
+  /** Takes what was consumed into the position. */
+  advance(
+    event: TransactionSlice | PreparedTransaction | { readonly kind: 'schema-change'; readonly id: string },
+  ): void
   position(): Position
-  /** Has the tracked position passed everything in `position`? */
+  /** Has the tracked position passed everything in `position`? XA transactions that are prepared and wait for their commit count as passed. */
   covers(position: Position): boolean
 }
 

@@ -233,6 +233,33 @@ export const catalogue = {
     remedy:
       'Before then let the pipeline go on and catch up, or let the source keep its log for longer: SET PERSIST binlog_expire_logs_seconds.',
   },
+  'SYNC-2220': {
+    disposition: 'block',
+    scope: 'source',
+    title: 'The transaction of which a part is applied does not follow on this source',
+    remedy:
+      'The pipeline was cut off in the middle of a large transaction, and another server answers now, which lacks it or has others before it. Point the endpoint at the first server and resume, or delete the pipeline and load again.',
+  },
+  'SYNC-2221': {
+    disposition: 'block',
+    scope: 'source',
+    title: "The sequence numbers of the source's GTIDs do not rise",
+    remedy:
+      'A GTID that comes behind a greater one of its domain cannot be told from one that was passed. Set gtid_strict_mode=ON at the source, give each server that takes writes of its own a gtid_domain_id of its own, and load again.',
+  },
+  'SYNC-2222': {
+    disposition: 'block',
+    scope: 'source',
+    title: 'XA transactions are prepared at the source and not committed',
+    remedy:
+      'XA RECOVER lists them. Commit or roll back those that nobody will finish; what was prepared before a pipeline starts cannot be read from the log.',
+  },
+  'SYNC-2223': {
+    disposition: 'block',
+    scope: 'source',
+    title: 'A table is of a kind that cannot be synced',
+    remedy: 'Exclude the table.',
+  },
   'SYNC-2301': {
     disposition: 'block',
     scope: 'source',

@@ -42,6 +42,16 @@ export interface Progress {
   readonly coordinate: LogCoordinate
 }
 
+/**
+ * An XA transaction is prepared: its changes come with its commit, in a transaction whose id names both. Its own id is behind the reader now, and
+ * nothing is applied of it.
+ */
+export interface PreparedTransaction {
+  readonly kind: 'prepared'
+  readonly id: string
+  readonly coordinate: LogCoordinate
+}
+
 /** A statement that changes a definition; a transaction of its own. */
 export interface SchemaChange {
   readonly kind: 'schema-change'
@@ -53,4 +63,4 @@ export interface SchemaChange {
   readonly statement: string
 }
 
-export type LogEvent = TransactionSlice | Progress | SchemaChange
+export type LogEvent = TransactionSlice | Progress | PreparedTransaction | SchemaChange

@@ -12,7 +12,13 @@ import { keyOrder } from '../core/key-order.ts'
 import { createMerge, type Merge } from '../core/merge.ts'
 import type { LogCoordinate, Position } from '../core/position.ts'
 import { type TableShape, tableName } from '../core/schema.ts'
-import type { Progress, RowChange, SchemaChange, TransactionSlice } from '../core/transaction.ts'
+import type {
+  PreparedTransaction,
+  Progress,
+  RowChange,
+  SchemaChange,
+  TransactionSlice,
+} from '../core/transaction.ts'
 import type { Row, Value } from '../core/value.ts'
 import type { Router } from './router.ts'
 import { type BatchTally, createTally, type TableTally } from './tally.ts'
@@ -45,7 +51,7 @@ export interface ChunkTicket {
 }
 
 export interface Batcher {
-  consume(event: TransactionSlice | Progress): void
+  consume(event: TransactionSlice | Progress | PreparedTransaction): void
   /** Takes a definition change into the position. The batch must have been sealed before. */
   pass(event: SchemaChange): void
   /** Where a table's load stands, chunks in this batch included; null: nothing is loaded. */
@@ -260,6 +266,9 @@ export function createBatcher(
         touch()
         commitTimeUs = event.commitTimeUs
         if (oldestCommitTimeUs === 0) oldestCommitTimeUs = event.commitTimeUs
+      } else if (event.kind === 'prepared') {
+        tracker.advance(event)
+        touch()
       }
       coordinate = event.coordinate
       if (windows.size > 0) {

@@ -42,6 +42,11 @@ export async function reform(
     for (let i = 0; i < next.value.length; i++) {
       const event = next.value[i] as LogEvent
       if (event.kind === 'progress') continue
+      if (event.kind === 'prepared') {
+        batcher.consume(event)
+        if (tracker.covers(to)) return finish(next.value.slice(i + 1))
+        continue
+      }
       if (event.kind === 'schema-change') {
         // It was passed inside the batch then, so it concerned nobody: those that do stand between two batches.
         batcher.pass(event)
@@ -63,7 +68,9 @@ function cutAt(
   to: Position,
 ): [TransactionSlice, TransactionSlice | null] {
   const end = slice.firstOrdinal + slice.changes.length
-  const insideThisTransaction = to.ordinal > 0 && to.token === at.token
+  // Positions of earlier versions do not name the transaction.
+  const isSame = to.transaction === undefined ? to.token === at.token : to.transaction === slice.id
+  const insideThisTransaction = to.ordinal > 0 && isSame
   if (!insideThisTransaction || to.ordinal >= end || to.ordinal <= slice.firstOrdinal) return [slice, null]
   const cut = to.ordinal - slice.firstOrdinal
   return [

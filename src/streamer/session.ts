@@ -5,7 +5,7 @@
  * disposition. A definition change in scope ends the session with `restart` once the target was seen to fit it.
  * On a crash at any point the next session's `takeOver` finds the truth in the target.
  */
-import type { LoadProgress, Sink } from '../connectors/contract.ts'
+import type { LoadProgress, LogScope, Sink } from '../connectors/contract.ts'
 import { SyncError } from '../core/errors.ts'
 import { keyOrder } from '../core/key-order.ts'
 import type { Position } from '../core/position.ts'
@@ -17,6 +17,7 @@ import { type DefinitionContext, passDefinitionChange } from './definition-chang
 import { readDefinitions } from './definitions.ts'
 import type { Gates } from './gates.ts'
 import { loadTables } from './loader.ts'
+import { ruleFor, schemaInScope } from './mapping.ts'
 import { createOrderedPump } from './ordered-pump.ts'
 import { createPump, type Pump } from './pump.ts'
 import { reform } from './recovery.ts'
@@ -76,6 +77,7 @@ async function runWithSink(context: SessionContext, sink: Sink): Promise<Session
 
   const stream = source.follow(from, {
     acknowledged: context.acknowledged,
+    scope: logScope(options.rules),
     counters: board.meter.reader,
   })
   board.follow(stream)
@@ -148,6 +150,11 @@ function pumpFor(
     board.confirmed({ position: to, rows: merge.rows, batch: applier.batch() })
   return createPump(batcher, applier, bounds, onConfirmed, onFailure, onIdle)
 }
+
+const logScope = (rules: SessionContext['options']['rules']): LogScope => ({
+  takesTable: (id) => ruleFor(rules, id) !== null,
+  takesSchema: (schema) => schemaInScope(rules, schema),
+})
 
 /** A key says how far a load got only in the order in which it was the last one; otherwise the table is loaded from its start. */
 function inPresentOrder(progress: LoadProgress, shapes: readonly TableShape[]): LoadProgress {

@@ -17,6 +17,8 @@ export type { MysqlFacts, TemporalFacts }
 
 export const sharedSource = (): Promise<MysqlFacts> => ask('source')
 export const sharedTarget = (): Promise<MysqlFacts> => ask('target')
+export const sharedMariadbSource = (): Promise<MysqlFacts> => ask('mariadbSource')
+export const sharedMariadbTarget = (): Promise<MysqlFacts> => ask('mariadbTarget')
 export const sharedTemporal = (): Promise<TemporalFacts> => ask('temporal')
 
 /** How to reach a server: a proxy in front of one has its own port, and no socket. */

@@ -7,14 +7,18 @@
  */
 import type { Column, TableId, TableShape, UniqueKey } from '../../core/schema.ts'
 import type { Value } from '../../core/value.ts'
+import { type CatalogueDialect, type ColumnDefault, catalogueDialects } from './catalogue-dialect.ts'
 import { columnTypeOf, comparesByBytes, labelsOf } from './column-type.ts'
 import type { Connection } from './connection.ts'
+import { productOf } from './flavour.ts'
 import { textLiteral } from './sql-text.ts'
 
 /** What a table has beyond its shape; columns by the ordinals of the shape. */
 export interface TableDetail {
   readonly shape: TableShape
   readonly engine: string
+  /** Rows have a history, and a row may be there several times (MariaDB). */
+  readonly versioned: boolean
   readonly collation: string
   readonly columns: readonly ColumnDetail[]
 }
@@ -62,13 +66,14 @@ export async function readTables(
   schemas: readonly string[],
 ): Promise<readonly TableDetail[]> {
   if (schemas.length === 0) return []
+  const dialect = catalogueDialects[productOf(connection.version)]
   const inSchemas = (field: string): string => `${field} IN (${schemas.map(textLiteral).join(', ')})`
   const [tables, columns, keys, collations] = await connection.queryAll(
     [
-      `SELECT TABLE_SCHEMA, TABLE_NAME, ENGINE, TABLE_COLLATION FROM information_schema.TABLES WHERE ${inSchemas('TABLE_SCHEMA')} AND TABLE_TYPE = _utf8mb4'BASE TABLE' ORDER BY 1, 2`,
-      `SELECT TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME, IS_NULLABLE, DATA_TYPE, COLUMN_TYPE, CHARACTER_OCTET_LENGTH, NUMERIC_PRECISION, NUMERIC_SCALE, DATETIME_PRECISION, CHARACTER_SET_NAME, COLLATION_NAME, EXTRA, GENERATION_EXPRESSION, COLUMN_DEFAULT IS NOT NULL, CHARACTER_MAXIMUM_LENGTH, SRS_ID, COLUMN_DEFAULT FROM information_schema.COLUMNS WHERE ${inSchemas('TABLE_SCHEMA')} ORDER BY TABLE_SCHEMA, TABLE_NAME, ORDINAL_POSITION`,
-      `SELECT TABLE_SCHEMA, TABLE_NAME, INDEX_NAME, COLUMN_NAME, SUB_PART, EXPRESSION FROM information_schema.STATISTICS WHERE ${inSchemas('TABLE_SCHEMA')} AND NON_UNIQUE = 0 ORDER BY TABLE_SCHEMA, TABLE_NAME, INDEX_NAME, SEQ_IN_INDEX`,
-      `SELECT COLLATION_NAME FROM information_schema.COLLATIONS WHERE PAD_ATTRIBUTE = _utf8mb4'PAD SPACE'`,
+      `SELECT TABLE_SCHEMA, TABLE_NAME, ENGINE, TABLE_COLLATION, TABLE_TYPE FROM information_schema.TABLES WHERE ${inSchemas('TABLE_SCHEMA')} AND TABLE_TYPE IN (_utf8mb4'BASE TABLE', _utf8mb4'SYSTEM VERSIONED') ORDER BY 1, 2`,
+      `SELECT TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME, IS_NULLABLE, DATA_TYPE, COLUMN_TYPE, CHARACTER_OCTET_LENGTH, NUMERIC_PRECISION, NUMERIC_SCALE, DATETIME_PRECISION, CHARACTER_SET_NAME, COLLATION_NAME, EXTRA, GENERATION_EXPRESSION, COLUMN_DEFAULT IS NOT NULL, CHARACTER_MAXIMUM_LENGTH, ${dialect.srid}, COLUMN_DEFAULT FROM information_schema.COLUMNS WHERE ${inSchemas('TABLE_SCHEMA')} ORDER BY TABLE_SCHEMA, TABLE_NAME, ORDINAL_POSITION`,
+      `SELECT TABLE_SCHEMA, TABLE_NAME, INDEX_NAME, COLUMN_NAME, SUB_PART, ${dialect.keyExpression} FROM information_schema.STATISTICS WHERE ${inSchemas('TABLE_SCHEMA')} AND NON_UNIQUE = 0 ORDER BY TABLE_SCHEMA, TABLE_NAME, INDEX_NAME, SEQ_IN_INDEX`,
+      dialect.paddingCollations,
     ].join('; '),
   )
   const padding = new Set((collations?.rows ?? []).map((row) => textOf(row[0])))
@@ -78,7 +83,7 @@ export async function readTables(
   return (tables?.rows ?? []).map((row) => {
     const id = { schema: textOf(row[0]), name: textOf(row[1]) }
     const place = placeOf(row)
-    const made = (columnsOf.get(place) ?? []).map((column) => columnOf(column, labels))
+    const made = (columnsOf.get(place) ?? []).map((column) => columnOf(column, labels, dialect))
     const shapeColumns = made.map(({ column }) => column)
     const details = made.map(({ detail }) => detail)
     const uniqueKeys = uniqueKeysOf(keysOf.get(place) ?? [], shapeColumns, details, padding)
@@ -91,6 +96,7 @@ export async function readTables(
         uniqueKeys: uniqueKeys.filter((key) => key !== primaryKey),
       },
       engine: textOf(row[2]),
+      versioned: textOf(row[4]) === 'SYSTEM VERSIONED',
       collation: textOf(row[3]),
       columns: details,
     }
@@ -140,9 +146,11 @@ const nullable = (value: Value | undefined): string | null => (typeof value === 
 function columnOf(
   row: ServerRow,
   labels: ReadonlyMap<string, string>,
+  dialect: CatalogueDialect,
 ): { column: Column; detail: ColumnDetail } {
   const dataType = textOf(row[4]).toLowerCase()
   const columnType = textOf(row[5])
+  const columnDefault = dialect.defaultOf(nullable(row[17]))
   const charset = nullable(row[10])
   const extra = textOf(row[12]).toUpperCase()
   const hasLabels = dataType === 'enum' || dataType === 'set'
@@ -169,13 +177,13 @@ function columnOf(
       type: type ?? { kind: 'bytes', sql: columnType },
       nullable: isNullable,
       generated: /(VIRTUAL|STORED) GENERATED/.test(extra),
-      ...initialOf(extra, row[17] ?? null, isNullable),
+      ...initialOf(extra, columnDefault, isNullable),
     },
     detail: {
       dataType,
       hasDefault:
         isNullable ||
-        Number(row[14]) === 1 ||
+        columnDefault !== null ||
         extra.includes('AUTO_INCREMENT') ||
         extra.includes('DEFAULT_GENERATED'),
       autoIncrement: extra.includes('AUTO_INCREMENT'),
@@ -188,10 +196,15 @@ function columnOf(
   }
 }
 
-function initialOf(extra: string, columnDefault: Value, isNullable: boolean): { initial?: string } {
+function initialOf(
+  extra: string,
+  columnDefault: ColumnDefault | null,
+  isNullable: boolean,
+): { initial?: string } {
   // DEFAULT_GENERATED: an expression, CURRENT_TIMESTAMP included; both GENERATED kinds are computed.
   if (/GENERATED|AUTO_INCREMENT/.test(extra)) return {}
-  if (typeof columnDefault === 'string') return { initial: `default ${textOf(columnDefault)}` }
+  if (columnDefault?.literal === null) return {}
+  if (columnDefault !== null) return { initial: `default ${textOf(columnDefault.literal)}` }
   return { initial: isNullable ? 'null' : 'the default of the type' }
 }
 

@@ -19,7 +19,7 @@ import {
   type Trial,
   tryPrivileges,
 } from './finding.ts'
-import { logEndSql, readLogEnd } from './snapshot.ts'
+import { logEndSql, readLogEnd } from './log-end.ts'
 import { qualifiedName, textLiteral } from './sql-text.ts'
 
 /** @throws SyncError only for what passes by itself (a lost connection, a busy server) */

@@ -182,8 +182,8 @@ export function keepsApart(source: FittedColumn, target: FittedColumn): boolean 
   const s = source.column.type
   const t = target.column.type
   if (s.kind !== 'text' || t.kind !== 'text' || s.collation === t.collation) return true
-  // utf8mb4_0900_bin and binary compare byte by byte, without padding: nothing is finer.
-  if (t.collation === 'utf8mb4_0900_bin') return true
-  const padded = (collation: string | undefined): boolean => !/_0900_/.test(collation ?? '')
+  // These compare byte by byte, without padding: nothing is finer.
+  if (/_0900_bin$|_nopad_bin$/.test(t.collation ?? '')) return true
+  const padded = (collation: string | undefined): boolean => !/_0900_|_nopad_/.test(collation ?? '')
   return (t.collation ?? '').endsWith('_bin') && padded(s.collation)
 }

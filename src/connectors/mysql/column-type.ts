@@ -55,6 +55,8 @@ const textSizes: Readonly<Record<string, number>> = {
  */
 export function columnTypeOf(facts: ColumnFacts, labels: readonly string[]): ColumnType | null {
   const { dataType, columnType: sql } = facts
+  // MariaDB's compressed columns are logged in a form of their own.
+  if (/\bCOMPRESSED\b/.test(sql)) return null
   const unsigned = / unsigned\b/.test(sql)
   const bytes = intBytes[dataType]
   if (bytes !== undefined) return { kind: 'int', bytes, unsigned, sql }
@@ -99,6 +101,11 @@ export function columnTypeOf(facts: ColumnFacts, labels: readonly string[]): Col
     case 'enum':
     case 'set':
       return { kind: dataType, charset: facts.charset ?? 'binary', ...collation, labels, sql }
+    // MariaDB logs and takes addresses as bytes.
+    case 'inet6':
+      return { kind: 'bytes', maxBytes: 16, fixed: true, sql }
+    case 'inet4':
+      return { kind: 'bytes', maxBytes: 4, fixed: true, sql }
     case 'vector':
       return { kind: 'vector', maxBytes: 4 * Number(/\((\d+)\)/.exec(sql)?.[1] ?? 2048), sql }
     default:

@@ -10,6 +10,7 @@ import { type ConnectionOptions, createConnection } from 'mysql2'
 import { SyncError } from '../../core/errors.ts'
 import type { MysqlEndpoint } from './config.ts'
 import { classify, type Side } from './errors.ts'
+import { type Product, productOf, versionOf } from './flavour.ts'
 import { type Connection, createSession, type Liveness } from './session.ts'
 
 export type { Connection, QueryOptions } from './session.ts'
@@ -41,7 +42,16 @@ const sqlMode = 'STRICT_ALL_TABLES,ALLOW_INVALID_DATES,NO_AUTO_VALUE_ON_ZERO'
 export const strictSqlMode = sqlMode
 export const nonStrictSqlMode = 'ALLOW_INVALID_DATES,NO_AUTO_VALUE_ON_ZERO'
 
-function setUpStatement(role: Role, more: readonly string[]): string {
+/** Settings that the products know under different names. MariaDB has had `transaction_isolation` since 11.1 only. */
+const productSettings: Readonly<
+  Record<Product, { readonly isolation: string; readonly noTimeLimit: string }>
+> = {
+  mysql: { isolation: 'transaction_isolation', noTimeLimit: 'max_execution_time' },
+  mariadb: { isolation: 'tx_isolation', noTimeLimit: 'max_statement_time' },
+}
+
+function setUpStatement(role: Role, product: Product, more: readonly string[]): string {
+  const names = productSettings[product]
   const settings = [
     "SESSION time_zone = '+00:00'",
     `SESSION sql_mode = '${sqlMode}'`,
@@ -50,12 +60,12 @@ function setUpStatement(role: Role, more: readonly string[]): string {
     // A reader under backpressure may leave rows unread for long; the log's and the chunks' consumers decide when they go on.
     `SESSION net_write_timeout = ${role === 'write' ? 30 : 600}`,
     'SESSION autocommit = 1',
-    "SESSION transaction_isolation = 'READ-COMMITTED'",
+    `SESSION ${names.isolation} = 'READ-COMMITTED'`,
   ]
   if (role === 'write') {
     settings.push('SESSION foreign_key_checks = 0', `SESSION innodb_lock_wait_timeout = ${lockWaitSeconds}`)
   }
-  if (role === 'read') settings.push('SESSION max_execution_time = 0')
+  if (role === 'read') settings.push(`SESSION ${names.noTimeLimit} = 0`)
   if (role === 'admin') settings.push('SESSION lock_wait_timeout = 30')
   return `SET NAMES ${role === 'admin' ? 'utf8mb4' : 'binary'}; SET ${[...settings, ...more].join(', ')}`
 }
@@ -82,7 +92,8 @@ export async function connect(
   })
   signal?.addEventListener('abort', onAbort, { once: true })
   try {
-    await connection.queryAll(setUpStatement(role, options.setUp ?? []), { maxMs: config.connectTimeoutMs })
+    const setUp = setUpStatement(role, productOf(opened.version), options.setUp ?? [])
+    await connection.queryAll(setUp, { maxMs: config.connectTimeoutMs })
   } catch (error) {
     connection.destroy()
     throw error
@@ -180,7 +191,7 @@ function authenticate(
       resolve({
         socket: stream,
         threadId: bare.threadId,
-        version: bare._handshakePacket.serverVersion,
+        version: versionOf(bare._handshakePacket.serverVersion),
       })
     })
   })

@@ -188,10 +188,13 @@ const byNodeCode: ReadonlyMap<string, Meaning> = new Map<string, Meaning>([
 
 /**
  * ER_MASTER_FATAL_ERROR_READING_BINLOG (1236) stands for many causes and tells them apart by words alone. The words are the server's fixed
- * texts (sql/rpl_binlog_sender.cc); what none of them fits is an unknown error.
+ * texts (sql/rpl_binlog_sender.cc; MariaDB's sql/share/errmsg-utf8.txt); what none of them fits is an unknown error.
  */
 const byLogText: readonly (readonly [RegExp, Meaning])[] = [
-  [/purged required binary logs|purged binary logs|Could not find first log file name/i, 'purged'],
+  [
+    /purged required binary logs|purged binary logs|Could not find first log file name|required binlog files have been purged/i,
+    'purged',
+  ],
   [/same server_uuid\/server_id|same server[_ ]id/i, 'same-server-id'],
   [/max_allowed_packet/i, 'too-large'],
   [/GTID_MODE|Binary log is not open/i, 'not-row-based'],

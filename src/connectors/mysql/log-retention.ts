@@ -1,7 +1,7 @@
 /**
- * How long a MySQL source will keep what follows a position in its log.
+ * How long a source will keep what follows a position in its log.
  *
- * The file that holds it is found by the set of GTIDs with which each file begins (PREVIOUS_GTIDS); what a file begins with never changes, so
+ * The file that holds it is found by the set of GTIDs with which each file begins (PREVIOUS_GTIDS; MariaDB's Gtid_list); what a file begins with never changes, so
  * it is read once. A server purges a file at its first rotation after the file's last write plus binlog_expire_logs_seconds
  * (sql/binlog.cc, purge_logs_before_date: st_mtime). The last write of a file is taken to be the beginning of the next one; where a server
  * was shut down between the two it was earlier, by as long as the server was away. Ages are by the server's own clock.
@@ -13,7 +13,9 @@ import type { LogRetention } from '../../core/retention.ts'
 import { byteStringOf } from '../../core/value.ts'
 import { readFileStart } from './binlog/file-start.ts'
 import type { Connection } from './connection.ts'
+import { type Product, productOf } from './flavour.ts'
 import { GtidSet } from './gtid-set.ts'
+import { MariadbPosition, parseMariadbToken } from './mariadb-position.ts'
 import { textLiteral } from './sql-text.ts'
 import type { QueryResult } from './text-protocol.ts'
 
@@ -30,20 +32,42 @@ const settings = ['binlog_expire_logs_seconds', 'binlog_expire_logs_auto_purge',
 const maxKnownFiles = 100
 const attempts = 3
 
+/** What is before a place in the log. */
+interface LogSet {
+  includes(other: LogSet): boolean
+}
+
+/** The event in which a file tells what is before it, and how to read that. */
+const fileBeginnings: Readonly<
+  Record<Product, { readonly event: string; parse(info: string): LogSet; applied(token: string): LogSet }>
+> = {
+  mysql: {
+    event: 'Previous_gtids',
+    parse: (info) => GtidSet.parse(info),
+    applied: (token) => GtidSet.parse(token),
+  },
+  mariadb: {
+    event: 'Gtid_list',
+    parse: (info) => MariadbPosition.parse((info.match(/\d+-\d+-\d+/g) ?? []).join(',')),
+    applied: (token) => parseMariadbToken(token).again,
+  },
+}
+
 /** @param openBinlog opens a connection for the first events of one file */
 export function createRetentionReader(openBinlog: () => Promise<Connection>): RetentionReader {
-  const beginnings = new Map<string, GtidSet | null>()
+  const beginnings = new Map<string, LogSet | null>()
   const startedAtSeconds = new Map<string, number>()
 
   /** The transactions before a file. Null: it does not say. */
-  async function before(connection: Connection, file: string): Promise<GtidSet | null> {
+  async function before(connection: Connection, file: string): Promise<LogSet | null> {
     const known = beginnings.get(file)
     if (known !== undefined) return known
     const { columns, rows } = await connection.query(`SHOW BINLOG EVENTS IN ${fileLiteral(file)} LIMIT 3`)
     const type = columns.indexOf('Event_type')
     const info = columns.indexOf('Info')
-    const row = rows.find((candidate) => candidate[type] === 'Previous_gtids')
-    const set = row === undefined ? null : GtidSet.parse(String(row[info]))
+    const { event, parse } = fileBeginnings[productOf(connection.version)]
+    const row = rows.find((candidate) => candidate[type] === event)
+    const set = row === undefined ? null : parse(String(row[info]))
     if (beginnings.size >= maxKnownFiles) beginnings.clear()
     beginnings.set(file, set)
     return set
@@ -64,7 +88,7 @@ export function createRetentionReader(openBinlog: () => Promise<Connection>): Re
       `SHOW GLOBAL VARIABLES WHERE Variable_name IN (${names}); SELECT UNIX_TIMESTAMP(NOW(6)); SHOW BINARY LOGS`,
     )) as [QueryResult, QueryResult, QueryResult]
     const files = list.rows.map((row) => ({ name: String(row[0]), bytes: Number(row[1]) }))
-    const applied = GtidSet.parse(position.token)
+    const applied = fileBeginnings[productOf(connection.version)].applied(position.token)
     // The last file of which everything before is applied holds what comes next. Sets only grow from file to file.
     let low = 0
     let high = files.length

@@ -35,6 +35,11 @@ export function selected(column: Column): { readonly sql: string; readonly decod
     case 'set':
       // As a number through the integer path: "+0" goes through a double and loses labels beyond the 53rd.
       return { sql: `CAST(${name} AS UNSIGNED)`, decoder: 'bigint' }
+    case 'bytes':
+      // Addresses are shown as text (MariaDB).
+      return /^inet[46]$/.test(type.sql)
+        ? { sql: `CAST(${name} AS BINARY(${type.maxBytes ?? 0}))`, decoder: 'bytes' }
+        : { sql: name, decoder: 'bytes' }
     case 'bit':
       return { sql: name, decoder: 'bits' }
     default:

@@ -3,19 +3,22 @@
  *
  * For each chunk: wait until everything that the stream's consumer has passed is visible; low = gtid_executed; SELECT; high = the log's end. A
  * commit is written to the log, then becomes visible, then enters gtid_executed: so all of `low` is visible to the SELECT, and all
- * that the SELECT saw is before `high`. The four go in one round trip. Assumes a source whose replica threads, if any, keep the commit order.
+ * that the SELECT saw is before `high`. The four go in one round trip. MariaDB gives one exact place for both (source-log-mariadb.ts). Assumes a source whose replica threads, if any, keep the commit order.
  * Holds a few connections and no locks; nothing survives a crash and nothing needs to.
  */
 import { SyncError } from '../../core/errors.ts'
-import type { LogCoordinate } from '../../core/position.ts'
+import type { LogCoordinate, Position } from '../../core/position.ts'
 import { type TableShape, tableName } from '../../core/schema.ts'
-import type { SnapshotReader } from '../contract.ts'
+import type { ChunkRows, SnapshotReader } from '../contract.ts'
 import type { Connection } from './connection.ts'
 import { createConnectionPool } from './connection-pool.ts'
+import { type Product, productOf } from './flavour.ts'
 import { GtidSet } from './gtid-set.ts'
+import { logEndOf, logEndSql, readLogEnd } from './log-end.ts'
 import { type TableSelect, tableSelect } from './row-select.ts'
+import { openMariadbSnapshot } from './source-log-mariadb.ts'
 import { bytesLiteral, textLiteral } from './sql-text.ts'
-import type { QueryResult } from './text-protocol.ts'
+import type { CellDecoder, QueryResult } from './text-protocol.ts'
 
 /** How long the source may take to make visible what its log has already shown. */
 const defaultVisibilityWaitSeconds = 30
@@ -57,32 +60,21 @@ export function createSnapshotReader(
       const name = tableName(table.id)
       const perRow = rowBytes.get(name)
       const limit = perRow === undefined ? null : Math.ceil(maxBytes / perRow) + 1
-      const answers = await pool.use((connection) =>
-        connection.queryAll(
-          [
-            `SELECT WAIT_FOR_EXECUTED_GTID_SET(${bytesLiteral(passed.token)}, ${visibilityWaitSeconds})`,
-            'SELECT @@global.gtid_executed',
-            `SELECT ${select.rowColumns} FROM ${select.from}${select.between(after, upTo, where)} ORDER BY ${select.orderBy}${limit === null ? '' : ` LIMIT ${limit}`}`,
-            logEndSql(connection),
-          ].join('; '),
-          { decoders: [null, null, select.rowDecoders], maxBytes },
-        ),
+      const sql = `SELECT ${select.rowColumns} FROM ${select.from}${select.between(after, upTo, where)} ORDER BY ${select.orderBy}${limit === null ? '' : ` LIMIT ${limit}`}`
+      const { chunk, ...place } = await pool.use((connection) =>
+        readers[productOf(connection.version)](connection, {
+          sql,
+          decoders: select.rowDecoders,
+          maxBytes,
+          passed,
+          waitSeconds: visibilityWaitSeconds,
+          readEnd: () => pool.use(readLogEnd),
+        }),
       )
-      const [waited, executed, chunk, end] = answers as [QueryResult, QueryResult, QueryResult, QueryResult?]
-      if (waited.rows[0]?.[0] !== '0') {
-        throw new SyncError(
-          'SYNC-2104',
-          `The source did not make visible within ${visibilityWaitSeconds} s what its log has shown`,
-        )
-      }
-      // Cut short, the statement that asks for the log's end did not run; asked for later it is later, which is as right.
-      const high = end === undefined ? await pool.use(readLogEnd) : logEndOf(end)
       if (chunk.rows.length > 0) rowBytes.set(name, chunk.bytes / chunk.rows.length)
-      const low = GtidSet.parse(executed.rows[0]?.[0] as string)
       return {
+        ...place,
         rows: chunk.rows,
-        isInLow: (id) => low.has(id),
-        high,
         bytes: chunk.bytes,
         complete: chunk.complete && (limit === null || chunk.rows.length < limit),
       }
@@ -90,8 +82,10 @@ export function createSnapshotReader(
 
     estimateRows: (id) =>
       pool.use(async (connection) => {
-        // The cached statistics may be a day old, and are empty for a new table.
-        const sql = `SET SESSION information_schema_stats_expiry = 0; SELECT TABLE_ROWS FROM information_schema.TABLES WHERE TABLE_SCHEMA = ${textLiteral(id.schema)} AND TABLE_NAME = ${textLiteral(id.name)}`
+        // MySQL's cached statistics may be a day old, and are empty for a new table.
+        const fresh =
+          productOf(connection.version) === 'mysql' ? 'information_schema_stats_expiry = 0' : 'autocommit = 1'
+        const sql = `SET SESSION ${fresh}; SELECT TABLE_ROWS FROM information_schema.TABLES WHERE TABLE_SCHEMA = ${textLiteral(id.schema)} AND TABLE_NAME = ${textLiteral(id.name)}`
         const answers = await connection.queryAll(sql)
         return Number(answers[1]?.rows[0]?.[0] ?? 0)
       }),
@@ -100,24 +94,47 @@ export function createSnapshotReader(
   }
 }
 
-/** SHOW MASTER STATUS until 8.2, where it was renamed; removed in 8.4. */
-export const logEndSql = (connection: Connection): string => {
-  const [major, minor] = connection.version.split('.').map(Number) as [number, number]
-  const renamed = !connection.version.includes('MariaDB') && (major > 8 || (major === 8 && minor >= 2))
-  return renamed ? 'SHOW BINARY LOG STATUS' : 'SHOW MASTER STATUS'
+interface ChunkRead {
+  readonly sql: string
+  readonly decoders: readonly CellDecoder[]
+  readonly maxBytes: number
+  readonly passed: Position
+  readonly waitSeconds: number
+  /** Where the log ends, asked on another connection. */
+  readEnd(): Promise<LogCoordinate>
 }
 
-/** Where the source's log ends now. @throws SYNC-2201 when it keeps none, SYNC-2103 without REPLICATION CLIENT */
-export const readLogEnd = async (connection: Connection): Promise<LogCoordinate> =>
-  logEndOf(await connection.query(logEndSql(connection)))
+type ChunkAnswer = Pick<ChunkRows, 'isInLow' | 'high'> & { readonly chunk: QueryResult }
 
-function logEndOf(answer: QueryResult): LogCoordinate {
-  const [file, offset] = (answer.rows[0] ?? []) as [string?, string?]
-  const sequence = /\.(\d+)$/.exec(file ?? '')?.[1]
-  if (sequence === undefined || offset === undefined) {
-    throw new SyncError('SYNC-2201', 'The source keeps no binary log', {
-      remedy: 'Start the source with --log-bin, then resume.',
-    })
+const readers: Readonly<Record<Product, (connection: Connection, read: ChunkRead) => Promise<ChunkAnswer>>> =
+  {
+    async mysql(connection, { sql, decoders, maxBytes, passed, waitSeconds, readEnd }) {
+      const answers = await connection.queryAll(
+        [
+          `SELECT WAIT_FOR_EXECUTED_GTID_SET(${bytesLiteral(passed.token)}, ${waitSeconds})`,
+          'SELECT @@global.gtid_executed',
+          sql,
+          logEndSql(connection),
+        ].join('; '),
+        { decoders: [null, null, decoders], maxBytes },
+      )
+      const [waited, executed, chunk, end] = answers as [QueryResult, QueryResult, QueryResult, QueryResult?]
+      if (waited.rows[0]?.[0] !== '0') {
+        throw new SyncError(
+          'SYNC-2104',
+          `The source did not make visible within ${waitSeconds} s what its log has shown`,
+        )
+      }
+      const low = GtidSet.parse(executed.rows[0]?.[0] as string)
+      // Cut short, the statement that asks for the log's end did not run; asked for later it is later, which is as right.
+      const high = end === undefined ? await readEnd() : logEndOf(end)
+      return { chunk, isInLow: (id) => low.has(id), high }
+    },
+    /** One snapshot: what it shows is exactly what the log holds up to one place, which is low and high at once. */
+    async mariadb(connection, { sql, decoders, maxBytes, waitSeconds }) {
+      const high = await openMariadbSnapshot(connection, waitSeconds)
+      const [chunk] = await connection.queryAll(`${sql}; COMMIT`, { decoders: [decoders], maxBytes })
+      // Saying "not in low" of all that was seen while the chunk was read is safe: the log brings those rows, and they are few.
+      return { chunk: chunk as QueryResult, isInLow: () => false, high }
+    },
   }
-  return { file: Number(sequence), offset: Number(offset) }
-}

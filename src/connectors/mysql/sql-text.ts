@@ -53,6 +53,9 @@ function quotedLarge(bytes: string): string {
   return to.toString('latin1', 0, length)
 }
 
+/** A string where the grammar takes no introducer: a file's name. */
+export const plainLiteral = (bytes: string): string => quoted(bytes)
+
 /** A literal of ordinary text (names in conditions, messages), in utf8mb4. */
 export const textLiteral = (text: string): string => `_utf8mb4${quoted(byteStringOf(text))}`
 

@@ -5,7 +5,7 @@
 import { readdir } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { cached, sayOnStderr } from '../../../dev/cache.ts'
-import { unpackUnstable } from '../../../dev/debian.ts'
+import { unpackDebian } from '../../../dev/debian.ts'
 import { runCommand } from '../../../dev/proc.ts'
 
 export type Mydumper = {
@@ -20,7 +20,11 @@ export async function ensureMydumper(): Promise<Mydumper> {
     kind: 'mydumper',
     say: sayOnStderr,
     build: async (folder) => {
-      const versions = await unpackUnstable(folder, ['mydumper'], sayOnStderr)
+      const versions = await unpackDebian(
+        folder,
+        { suite: 'sid', packages: ['mydumper'], megabytes: 65 },
+        sayOnStderr,
+      )
       const version = versions.get('mydumper')
       if (version === undefined) throw new Error('Debian has no mydumper at present.')
       return version

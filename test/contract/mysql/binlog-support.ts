@@ -5,6 +5,8 @@ import type { FollowBinlogDeps } from '../../../src/connectors/mysql/binlog/stre
 import { followBinlog } from '../../../src/connectors/mysql/binlog/stream.ts'
 import type { MysqlEndpoint } from '../../../src/connectors/mysql/config.ts'
 import { connect as connectSource } from '../../../src/connectors/mysql/connection.ts'
+import { productOf } from '../../../src/connectors/mysql/flavour.ts'
+import { createMariadbTracker } from '../../../src/connectors/mysql/mariadb-tracker.ts'
 import { createPositionTracker } from '../../../src/connectors/mysql/position-tracker.ts'
 import { SyncError } from '../../../src/core/errors.ts'
 import type { Position } from '../../../src/core/position.ts'
@@ -29,13 +31,18 @@ export const follow = (
 
 /** Everything that the server has executed until now. */
 export async function headOf(connection: Connection): Promise<Position> {
-  const [rows] = await connection.query('SELECT @@global.gtid_executed AS gtids')
+  const [versions] = await connection.query('SELECT VERSION() AS version')
+  const isMysql = productOf(String((versions as { version: string }[])[0]?.version)) === 'mysql'
+  const [rows] = await connection.query(
+    `SELECT @@global.${isMysql ? 'gtid_executed' : 'gtid_binlog_pos'} AS gtids`,
+  )
   return { token: String((rows as { gtids: string }[])[0]?.gtids).replaceAll('\n', ''), ordinal: 0 }
 }
 
 /** Reads until everything in `to` has come, then closes. */
 export async function readUntil(stream: ChangeStream, from: Position, to: Position): Promise<LogEvent[]> {
-  const tracker = createPositionTracker(from)
+  // The tokens of the products cannot be taken for each other: only MySQL's have UUIDs.
+  const tracker = to.token.includes(':') ? createPositionTracker(from) : createMariadbTracker(from)
   const events: LogEvent[] = []
   if (!tracker.covers(to)) {
     for await (const batch of stream) {

@@ -8,10 +8,12 @@ import type { ChangeStream, Source } from '../../../src/connectors/contract.ts'
 import { openMysqlSource } from '../../../src/connectors/mysql/source.ts'
 import type { TableShape } from '../../../src/core/schema.ts'
 import type { RowChange } from '../../../src/core/transaction.ts'
-import { connect, freshDatabase, sharedSource } from '../../support/servers.ts'
+import { connect, freshDatabase, sharedMariadbSource, sharedSource } from '../../support/servers.ts'
 import { endpointOf } from './endpoint.ts'
 
-const cases: readonly { type: string; values: readonly string[] }[] = [
+type Case = { readonly type: string; readonly values: readonly string[] }
+
+const both: readonly Case[] = [
   { type: 'TINYINT', values: ['-128', '127', '0'] },
   { type: 'TINYINT UNSIGNED', values: ['255'] },
   { type: 'TINYINT(4) ZEROFILL', values: ['7'] },
@@ -102,6 +104,20 @@ const cases: readonly { type: string; values: readonly string[] }[] = [
     values: ['18446744073709551615', '9223372036854775808', '1'],
   },
   {
+    type: 'GEOMETRY',
+    values: [
+      "ST_GeomFromText('POINT(1 2)')",
+      "ST_GeomFromText('GEOMETRYCOLLECTION(POINT(1 2),LINESTRING(0 0,1 1))')",
+    ],
+  },
+  { type: 'POLYGON', values: ["ST_GeomFromText('POLYGON((0 0,0 1,1 1,0 0))')"] },
+  { type: 'INT GENERATED ALWAYS AS (id * 2) STORED', values: [] },
+  { type: "VARCHAR(20) GENERATED ALWAYS AS (CONCAT(id, _utf8mb4 'x')) VIRTUAL", values: [] },
+  { type: 'INT INVISIBLE', values: ['9'] },
+]
+
+const onlyMysql: readonly Case[] = [
+  {
     type: 'JSON',
     values: [
       `'{"b": 1, "a": [1.0, 1e100, -0.0, true, null, "\\\\u00e4\\\\n"], "10": {}, "9": [], "__proto__": 18446744073709551615}'`,
@@ -114,22 +130,28 @@ const cases: readonly { type: string; values: readonly string[] }[] = [
       "JSON_ARRAY(REPEAT('q', 70000))",
     ],
   },
-  {
-    type: 'GEOMETRY',
-    values: [
-      "ST_GeomFromText('POINT(1 2)')",
-      "ST_GeomFromText('GEOMETRYCOLLECTION(POINT(1 2),LINESTRING(0 0,1 1))')",
-    ],
-  },
   { type: 'POINT SRID 4326', values: ["ST_GeomFromText('POINT(10 20)', 4326)"] },
-  { type: 'POLYGON', values: ["ST_GeomFromText('POLYGON((0 0,0 1,1 1,0 0))')"] },
   { type: 'VECTOR(3)', values: ["STRING_TO_VECTOR('[1,-0.5,3e38]')"] },
-  { type: 'INT GENERATED ALWAYS AS (id * 2) STORED', values: [] },
-  { type: "VARCHAR(20) GENERATED ALWAYS AS (CONCAT(id, _utf8mb4 'x')) VIRTUAL", values: [] },
-  { type: 'INT INVISIBLE', values: ['9'] },
 ]
 
-describe('a row from a chunk and from the log', () => {
+const onlyMariadb: readonly Case[] = [
+  {
+    type: 'JSON',
+    values: [`'{"b": 1.50, "a":  [1e100]}'`, "'null'", "CONCAT('[', REPEAT('1,', 500), '1]')"],
+  },
+  { type: 'INET6', values: ["'::'", "'2001:db8::ff00:42:8329'", "'::ffff:192.0.2.128'", "'ffff::'"] },
+  { type: 'INET4', values: ["'0.0.0.0'", "'192.0.2.0'", "'255.255.255.255'"] },
+  { type: 'VARCHAR(20) COLLATE utf8mb4_nopad_bin', values: ["'a '"] },
+  { type: 'VARCHAR(20) CHARACTER SET utf8mb4 COLLATE uca1400_swedish_as_cs', values: ["'a '"] },
+  { type: 'BLOB', values: ["REPEAT('x', 70000)"].map((sql) => `LEFT(${sql}, 65535)`) },
+]
+
+const products = [
+  { product: 'MySQL', server: sharedSource, cases: [...both, ...onlyMysql] },
+  { product: 'MariaDB', server: sharedMariadbSource, cases: [...both, ...onlyMariadb] },
+]
+
+describe.each(products)('a row from a chunk and from the log of $product', ({ server: start, cases }) => {
   let writer: Connection
   let source: Source
   let database: string
@@ -138,11 +160,11 @@ describe('a row from a chunk and from the log', () => {
   let stream: ChangeStream
 
   beforeAll(async () => {
-    const server = await sharedSource()
+    const server = await start()
     writer = await connect(server, { charset: 'utf8mb4' })
     database = await freshDatabase(writer, 'parity')
     source = await openMysqlSource(endpointOf(server))
-    const start = await source.head()
+    const from = await source.head()
     await writer.query(
       `USE ${database}; SET time_zone = '+00:00', sql_mode = 'ALLOW_INVALID_DATES,NO_AUTO_VALUE_ON_ZERO'`,
     )
@@ -161,7 +183,7 @@ describe('a row from a chunk and from the log', () => {
     await writer.query('INSERT INTO the_end VALUES (1)')
     shapes = await source.tables([database])
     changes = []
-    stream = source.follow(start, { acknowledged: [] })
+    stream = source.follow(from, { acknowledged: [] })
     reading: for await (const events of stream) {
       for (const event of events) {
         if (event.kind !== 'slice') continue

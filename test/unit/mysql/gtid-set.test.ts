@@ -108,9 +108,9 @@ describe('the position tracker', () => {
   it('counts row changes until the last slice, then holds the GTID', () => {
     const tracker = createPositionTracker({ token: `${a}:1-4`, ordinal: 0 })
     tracker.advance(slice(`${a}:5`, 0, 3, false))
-    expect(tracker.position()).toEqual({ token: `${a}:1-4`, ordinal: 3 })
+    expect(tracker.position()).toEqual({ token: `${a}:1-4`, ordinal: 3, transaction: `${a}:5` })
     tracker.advance(slice(`${a}:5`, 3, 2, false))
-    expect(tracker.position()).toEqual({ token: `${a}:1-4`, ordinal: 5 })
+    expect(tracker.position()).toEqual({ token: `${a}:1-4`, ordinal: 5, transaction: `${a}:5` })
     tracker.advance(slice(`${a}:5`, 5, 0, true))
     expect(tracker.position()).toEqual({ token: `${a}:1-5`, ordinal: 0 })
   })
@@ -127,6 +127,28 @@ describe('the position tracker', () => {
     tracker.advance({ kind: 'schema-change', id: `${a}:1` })
     tracker.advance({ kind: 'schema-change', id: `${a}:2/ddl` })
     expect(tracker.position()).toEqual({ token: `${a}:1`, ordinal: 0 })
+  })
+
+  it('counts prepared XA transactions as passed, but does not hold them', () => {
+    const tracker = createPositionTracker({ token: `${a}:1-4`, ordinal: 0 })
+    tracker.advance({ kind: 'prepared', id: `${a}:5`, coordinate: { file: 1, offset: 4 } })
+    tracker.advance(slice(`${a}:6`, 0, 1, true))
+    expect(tracker.covers({ token: `${a}:1-6`, ordinal: 0 })).toBe(true)
+    expect(tracker.position()).toEqual({ token: `${a}:1-4:6`, ordinal: 0 })
+    tracker.advance(slice(`${a}:5,${a}:7`, 0, 1, true))
+    expect(tracker.position()).toEqual({ token: `${a}:1-7`, ordinal: 0 })
+  })
+
+  it('has passed a part of a transaction only when that transaction came', () => {
+    const tracker = createPositionTracker({ token: `${a}:1-4`, ordinal: 0 })
+    const part = { token: `${a}:1-4`, ordinal: 3, transaction: `${a}:5` }
+    tracker.advance(slice(`${a}:6`, 0, 9, true))
+    expect(tracker.covers(part)).toBe(false)
+    tracker.advance(slice(`${a}:5`, 0, 3, false))
+    expect(tracker.covers(part)).toBe(true)
+    expect(tracker.covers({ ...part, ordinal: 4 })).toBe(false)
+    tracker.advance(slice(`${a}:5`, 3, 0, true))
+    expect(tracker.covers({ ...part, ordinal: 4 })).toBe(true)
   })
 
   it.each([

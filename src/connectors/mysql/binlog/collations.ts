@@ -1,9 +1,11 @@
 /*
  * The numbers by which a table map names collations, with their character sets.
- * Guarantees: every collation of MySQL 9.7 (a contract test compares it with information_schema.COLLATIONS); numbers never change their
+ * Guarantees: every collation of MySQL 9.7 and MariaDB 10.11 (a contract test compares it with each server's own list); numbers never change their
  * meaning between releases. A number that is not here (a newer server, a collation compiled in by hand) gives undefined, and the
  * caller refuses the table by name rather than guess.
  */
+import { mariadbCollation } from './mariadb-collations.ts'
+
 export interface Collation {
   readonly collation: string
   readonly charset: string
@@ -89,4 +91,7 @@ const byNumber: ReadonlyMap<number, Collation> = (() => {
   return map
 })()
 
-export const collationOf = (number: number): Collation | undefined => byNumber.get(number)
+const known = (number: number): Collation | undefined => byNumber.get(number)
+
+export const collationOf = (number: number): Collation | undefined =>
+  known(number) ?? mariadbCollation(number, known)

@@ -4,26 +4,30 @@
  * meanwhile; silence for `missedHeartbeats` heartbeats ends in SYNC-2101, because a half-open connection gives no error of its own.
  * Assumes nobody else uses the connection. A crash leaves a connection that the server drops when its next heartbeat fails.
  */
-import { randomUUID } from 'node:crypto'
 import type { Socket } from 'node:net'
 import { SyncError } from '../../../core/errors.ts'
 import type { ReaderCounters } from '../../contract.ts'
 import { classify } from '../errors.ts'
-import type { GtidSet } from '../gtid-set.ts'
 import { PacketReader } from './packet-reader.ts'
 
 /** What is needed of a connection; connection.ts gives it. */
 export interface BinlogConnection {
+  readonly version: string
   query(sql: string, options: { readonly maxMs: number }): Promise<unknown>
   /** Gives the socket away, paused or not, with nothing in flight. */
   detach(): Socket
   destroy(): void
 }
 
+/** How a product is asked for its log (dump-requests.ts). */
+export interface DumpRequest {
+  /** The statement by which a replica tells about itself. */
+  readonly setUp: string
+  /** The command, without its frame. */
+  readonly command: Buffer
+}
+
 export interface DumpOptions {
-  readonly serverId: number
-  /** Names the reader; a second one with the same UUID ends the first. */
-  readonly replicaUuid: string
   readonly heartbeatMs: number
   readonly maxBufferedBytes: number
   readonly counters?: ReaderCounters
@@ -41,57 +45,33 @@ export interface DumpConnection {
 
 const missedHeartbeats = 5
 const setUpTimeoutMs = 10_000
-const dumpCommand = 0x1e
-/** Heartbeats with positions of 64 bits (8.0.26+; older servers pass over the flag). */
-const useHeartbeatV2 = 2
-
-export const newReplicaUuid = (): string => randomUUID()
-
 export async function openDump(
   connect: () => Promise<BinlogConnection>,
-  from: GtidSet,
+  requestOf: (version: string) => DumpRequest,
   options: DumpOptions,
 ): Promise<DumpConnection> {
   let connection: BinlogConnection | undefined
   try {
     connection = await connect()
-    await connection.query(sessionSetting(options), { maxMs: setUpTimeoutMs })
-    return takeOver(connection.detach(), from, options)
+    const request = requestOf(connection.version)
+    await connection.query(request.setUp, { maxMs: setUpTimeoutMs })
+    return takeOver(connection.detach(), framed(request.command), options)
   } catch (error) {
     connection?.destroy()
     throw classify(error, 'source')
   }
 }
 
-/** What a replica tells before it asks for the log. Both names of each: servers before 8.0.26 know the older one. */
-function sessionSetting({ heartbeatMs, replicaUuid }: DumpOptions): string {
-  const periodNs = Math.round(heartbeatMs * 1e6)
-  return (
-    `SET @master_binlog_checksum = 'CRC32', @source_binlog_checksum = 'CRC32', ` +
-    `@master_heartbeat_period = ${periodNs}, @source_heartbeat_period = ${periodNs}, ` +
-    `@slave_uuid = '${replicaUuid}', @replica_uuid = '${replicaUuid}'`
-  )
+function framed(command: Buffer): Buffer {
+  // A command this long would need a split packet; it has a million GTIDs.
+  if (command.length >= 0xff_ffff)
+    throw new SyncError('SYNC-9001', `A command of ${command.length} bytes is too long`)
+  const frame = Buffer.alloc(4)
+  frame.writeUIntLE(command.length, 0, 3)
+  return Buffer.concat([frame, command])
 }
 
-function dumpPacket(serverId: number, from: GtidSet): Buffer {
-  const set = from.encode()
-  const body = Buffer.alloc(1 + 2 + 4 + 4 + 8 + 4)
-  let at = body.writeUInt8(dumpCommand, 0)
-  at = body.writeUInt16LE(useHeartbeatV2, at)
-  at = body.writeUInt32LE(serverId, at)
-  at = body.writeUInt32LE(0, at) // no file name: the server finds the file by the set
-  at = body.writeBigUInt64LE(4n, at)
-  body.writeUInt32LE(set.length, at)
-  const packet = Buffer.concat([body, set])
-  // A set this long would need a split packet; it has a million intervals.
-  if (packet.length >= 0xff_ffff)
-    throw new SyncError('SYNC-9001', `A GTID set of ${set.length} bytes is too long`)
-  const header = Buffer.alloc(4)
-  header.writeUIntLE(packet.length, 0, 3)
-  return Buffer.concat([header, packet])
-}
-
-function takeOver(socket: Socket, from: GtidSet, options: DumpOptions): DumpConnection {
+function takeOver(socket: Socket, packet: Buffer, options: DumpOptions): DumpConnection {
   const packets = new PacketReader()
   const { maxBufferedBytes, heartbeatMs, counters } = options
   let lastSeenAtMs = performance.now()
@@ -157,7 +137,7 @@ function takeOver(socket: Socket, from: GtidSet, options: DumpOptions): DumpConn
   watchdog.unref()
 
   socket.resume()
-  socket.write(dumpPacket(options.serverId, from))
+  socket.write(packet)
   return {
     packets,
     moreBytes() {

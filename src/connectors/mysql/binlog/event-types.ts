@@ -1,6 +1,6 @@
 /*
- * The numbers of MySQL's binlog events and of their header, as the server writes them.
- * Source: the server's own list of events (mysql::binlog::event::Log_event_type) and the manual of `mysqlbinlog`; tried on 9.7.
+ * The numbers of MySQL's and MariaDB's binlog events and of their header, as the server writes them.
+ * Source: the server's own list of events (mysql::binlog::event::Log_event_type) and the manual of `mysqlbinlog`; tried on 9.7 and MariaDB 10.11.
  */
 export const eventType = {
   query: 2,
@@ -36,6 +36,19 @@ export const eventType = {
   transactionPayload: 40,
   heartbeatV2: 41,
   gtidTagged: 42,
+  // MariaDB's own (its sql/log_event.h); the numbers below 34 it shares with MySQL.
+  annotateRows: 160,
+  binlogCheckpoint: 161,
+  mariadbGtid: 162,
+  mariadbGtidList: 163,
+  startEncryption: 164,
+  queryCompressed: 165,
+  writeRowsCompressedV1: 166,
+  updateRowsCompressedV1: 167,
+  deleteRowsCompressedV1: 168,
+  writeRowsCompressed: 169,
+  updateRowsCompressed: 170,
+  deleteRowsCompressed: 171,
 } as const
 
 const names: ReadonlyMap<number, string> = new Map(

@@ -67,6 +67,11 @@ export class PreparedTransactions {
     return undefined
   }
 
+  /** What is prepared and not committed, in the order of the log. */
+  preparedIds(): readonly string[] {
+    return [...this.#prepared.values()].map(({ id }) => id)
+  }
+
   /** Hands out a prepared transaction; undefined when it was prepared before the log's start. */
   take(name: string): HeldTransaction | undefined {
     const held = this.#prepared.get(name)

@@ -10,6 +10,8 @@ export interface QueryEvent {
   /** The session's default schema. */
   readonly schema: string
   readonly statement: string
+  /** The schemas whose tables it changes, in so far as the server tells (MySQL does); null: not known. */
+  readonly changedSchemas: readonly string[] | null
 }
 
 export type StatementKind =
@@ -54,25 +56,67 @@ export function readQuery(b: Bytes, start: number, end: number, extraBytes = 0):
   fields.take(2)
   const statusBytes = fields.u16()
   fields.take(extraBytes)
-  const charset = clientCharset(fields.sub(statusBytes))
+  const { charset, changedSchemas } = readStatus(fields.sub(statusBytes))
   const schema = fields.utf8(schemaBytes)
   fields.take(1)
   const at = fields.take(fields.left)
-  return { schema, statement: decode(b, at, end, charset) }
+  return { schema, statement: decode(b, at, end, charset), changedSchemas }
 }
 
-/** Bytes of the status variables that may stand in front of the character set, by their codes; -1: a length byte first, then the text. */
-const statusBytes: Readonly<Record<number, number>> = { 0: 4, 1: 8, 3: 4, 6: -1 }
+/** Bytes of the status variables, by their codes; -1: a length byte first, then the text; -2: two of those. */
+const statusBytes: Readonly<Record<number, number>> = {
+  0: 4, // flags
+  1: 8, // sql_mode
+  3: 4, // auto_increment
+  5: -1, // time zone
+  6: -1, // catalogue
+  7: 2, // lc_time_names
+  8: 2, // collation of the schema
+  9: 8, // tables of a multi-table update
+  10: 4, // bytes written
+  11: -2, // invoker
+}
+const clientCharsets = 4
+const updatedSchemas = 12
+/** The server gives no names when there are more than 16. */
+const tooManySchemas = 254
 
-function clientCharset(fields: FieldReader): string | undefined {
+interface Status {
+  readonly charset: string | undefined
+  readonly changedSchemas: readonly string[] | null
+}
+
+/** The variables stand in the order of their codes as far as they are read here; behind an unknown one nothing is read. */
+function readStatus(fields: FieldReader): Status {
+  let charset: string | undefined
   while (fields.left > 0) {
     const code = fields.u8()
-    if (code === 4) return collationOf(fields.u16())?.charset
-    const bytes = statusBytes[code]
-    if (bytes === undefined) return undefined
-    fields.take(bytes === -1 ? fields.u8() : bytes)
+    if (code === clientCharsets) {
+      charset = collationOf(fields.u16())?.charset
+      fields.take(4)
+    } else if (code === updatedSchemas) {
+      return { charset, changedSchemas: zeroEndedNames(fields) }
+    } else {
+      const bytes = statusBytes[code]
+      if (bytes === undefined) break
+      if (bytes >= 0) fields.take(bytes)
+      else for (let i = bytes; i < 0; i++) fields.take(fields.u8())
+    }
   }
-  return undefined
+  return { charset, changedSchemas: null }
+}
+
+function zeroEndedNames(fields: FieldReader): readonly string[] | null {
+  const count = fields.u8()
+  if (count === 0 || count === tooManySchemas) return null
+  const names: string[] = []
+  while (names.length < count) {
+    const end = fields.bytes.indexOf(0, fields.at)
+    if (end < 0 || end >= fields.end) return null
+    names.push(fields.utf8(end - fields.at))
+    fields.take(1)
+  }
+  return names
 }
 
 const decoderNames: Readonly<Record<string, string>> = {

@@ -1,10 +1,11 @@
 /*
  * Row events: WRITE, UPDATE and DELETE, in the form since 5.6 and the one before.
  * Guarantees: every row of the event, whole and in order, or an error; an event without all columns (binlog_row_image) is refused, because an absent
- * value would read as another. A large event is read in steps, so that its rows are never all in memory.
+ * value would read as another, unless its table does not take part. A large event is read in steps, so that its rows are never all in memory.
  */
 import { SyncError } from '../../../core/errors.ts'
 import { tableName } from '../../../core/schema.ts'
+import type { LogScope } from '../../contract.ts'
 import { type Bytes, FieldReader, latin1, malformedEvent, u16, u48, viewOf } from './bytes.ts'
 import { eventType, header } from './event-types.ts'
 import type { RowCursor } from './row-reader.ts'
@@ -22,6 +23,7 @@ const isUpdate = (type: number): boolean => type === eventType.updateRows || typ
 export class RowEvents {
   readonly #maps: TableMaps
   readonly #slices: SliceBuilder
+  readonly #scope: LogScope
   readonly #cursor: RowCursor = {
     bytes: Buffer.alloc(0),
     view: new DataView(new ArrayBuffer(0)),
@@ -32,9 +34,10 @@ export class RowEvents {
   /** The event in hand; its next row is at `#cursor.at`. */
   #open: { readonly table: MappedTable; readonly type: number; readonly end: number } | null = null
 
-  constructor(maps: TableMaps, slices: SliceBuilder) {
+  constructor(maps: TableMaps, slices: SliceBuilder, scope: LogScope) {
     this.#maps = maps
     this.#slices = slices
+    this.#scope = scope
   }
 
   /** Is an event in hand with rows left? Then `read` before anything else. */
@@ -59,7 +62,11 @@ export class RowEvents {
     if (id === dummyTableId) return
     const table = this.#maps.get(id)
     if (table === undefined) throw malformedEvent(`rows of the table id ${id}, which no table map names`)
-    if (table.refusal !== null) throw table.refusal
+    if (table.isSequence) return
+    if (table.refusal !== null) {
+      this.#refuse(table, table.refusal)
+      return
+    }
     let at = body + 8
     // Since 5.6 there is a list of extra data, whose length counts itself.
     if (type >= eventType.writeRows) at += u16(b, at)
@@ -67,8 +74,16 @@ export class RowEvents {
     if (fields.lenenc() !== table.columns.length) {
       throw malformedEvent('rows with another number of columns than their table map')
     }
-    requireAllColumns(fields, table)
-    if (isUpdate(type)) requireAllColumns(fields, table)
+    if (!hasAllColumns(fields, table) || (isUpdate(type) && !hasAllColumns(fields, table))) {
+      const name = tableName(table.shape.id)
+      this.#refuse(
+        table,
+        new SyncError('SYNC-2208', `${name}: a row event lacks columns (binlog_row_image is not FULL)`, {
+          details: { table: name },
+        }),
+      )
+      return
+    }
 
     const cursor = this.#cursor
     this.viewOf(b)
@@ -77,6 +92,26 @@ export class RowEvents {
     cursor.text = end - fields.at <= maxTextBytes ? latin1(b, fields.at, end) : ''
     this.#open = { table, type, end }
     this.read()
+  }
+
+  /** Refuses an event of rows that are logged in part. */
+  refusePartial(b: Bytes, start: number): void {
+    const table = this.#maps.get(u48(b, start + header.bytes))
+    if (table === undefined) throw malformedEvent('an update of a table that no table map names')
+    const name = tableName(table.shape.id)
+    this.#refuse(
+      table,
+      new SyncError(
+        'SYNC-2208',
+        `${name}: an update is logged as parts of JSON documents (binlog_row_value_options=PARTIAL_JSON)`,
+        { details: { table: name } },
+      ),
+    )
+  }
+
+  /** What cannot be read and does not take part is passed over, and its rows are not counted: nobody could ever read them. */
+  #refuse({ shape }: MappedTable, refusal: SyncError): void {
+    if (this.#scope.takesTable(shape.id)) throw refusal
   }
 
   /** Reads rows until the event ends or the turn's output is full. */
@@ -104,16 +139,11 @@ export class RowEvents {
   }
 }
 
-function requireAllColumns(fields: FieldReader, { columns, shape }: MappedTable): void {
+function hasAllColumns(fields: FieldReader, { columns }: MappedTable): boolean {
   const bitmap = fields.take((columns.length + 7) >> 3)
   for (let i = 0; i < columns.length; i += 8) {
     const wanted = columns.length - i >= 8 ? 0xff : (1 << (columns.length - i)) - 1
-    if (((fields.bytes[bitmap + (i >> 3)] as number) & wanted) !== wanted) {
-      throw new SyncError(
-        'SYNC-2208',
-        `${tableName(shape.id)}: a row event lacks columns (binlog_row_image is not FULL)`,
-        { details: { table: tableName(shape.id) } },
-      )
-    }
+    if (((fields.bytes[bitmap + (i >> 3)] as number) & wanted) !== wanted) return false
   }
+  return true
 }

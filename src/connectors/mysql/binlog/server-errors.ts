@@ -20,7 +20,8 @@ interface ReadingFailure {
 // By words that have stayed the same since 5.7 (the server's messages and sql/rpl_binlog_sender.cc).
 const readingFailures: readonly ReadingFailure[] = [
   {
-    pattern: /has more GTIDs than/i,
+    // The last two are MariaDB's.
+    pattern: /has more GTIDs than|which is not in the master's binlog|is missing the GTID/i,
     code: 'SYNC-2210',
     message: 'The source lacks transactions that were already taken from it',
   },

@@ -1,17 +1,18 @@
 /*
  * Gathers row changes into slices, and slices and other events into what one turn of the stream delivers.
  * Guarantees: slices of about `sliceMaxBytes` and at most `sliceMaxRows`; ordinals count from the transaction's start, and a first transaction of
- * which the consumer has `skipChanges` already goes on exactly behind them, or is refused when it has not as many.
+ * which the consumer has a part already goes on exactly behind it, or is refused when it is another one or has not as many.
  */
 import { SyncError } from '../../../core/errors.ts'
+import type { Position } from '../../../core/position.ts'
 import type { LogEvent, RowChange } from '../../../core/transaction.ts'
 import type { LogFile } from './log-file.ts'
 
 export interface SliceLimits {
   readonly sliceMaxBytes: number
   readonly sliceMaxRows: number
-  /** Row changes of the first transaction that were taken before. */
-  readonly skipChanges: number
+  /** Row changes of the first transaction were taken before, as far as this counts them. */
+  readonly from: Position
 }
 
 /** More events than this are not gathered in one turn. */
@@ -39,8 +40,8 @@ export class SliceBuilder {
   constructor(log: LogFile, limits: SliceLimits) {
     this.#log = log
     this.#limits = limits
-    this.#skip = limits.skipChanges
-    this.#partTaken = limits.skipChanges > 0
+    this.#skip = limits.from.ordinal
+    this.#partTaken = limits.from.ordinal > 0
   }
 
   get isFull(): boolean {
@@ -74,6 +75,7 @@ export class SliceBuilder {
   /** Takes a change of `bytes`; true when a slice was closed with it. */
   add(change: RowChange, bytes: number): boolean {
     if (this.#skip > 0) {
+      this.#refuseOther()
       this.#skip--
       this.#ordinal++
       return false
@@ -136,9 +138,17 @@ export class SliceBuilder {
     this.id = ''
   }
 
-  /** The transaction is kept elsewhere and comes later. */
+  /** The transaction is kept elsewhere, as it was when this place was passed. */
   suspend(): void {
     this.id = ''
+  }
+
+  /** A transaction is kept elsewhere and comes later. @param offset end of what was read of the log then */
+  prepared(id: string, offset: number): void {
+    const coordinate = { file: this.#log.file, offset }
+    this.#out.push({ kind: 'prepared', id, coordinate })
+    this.id = ''
+    this.#told = this.#boundary = coordinate
   }
 
   /** Between transactions: what was read up to here concerns nobody. */
@@ -146,11 +156,23 @@ export class SliceBuilder {
     this.#boundary = { file: this.#log.file, offset: this.#log.offset }
   }
 
+  /** Another transaction has other changes, however many. */
+  #refuseOther(): void {
+    const { transaction, ordinal } = this.#limits.from
+    if (transaction === undefined || transaction === this.id) return
+    throw new SyncError(
+      'SYNC-2220',
+      `${ordinal} row changes of the transaction ${transaction} are applied, and ${this.id} follows at this source`,
+      { details: { at: this.id } },
+    )
+  }
+
   #refuseLeftOver(): void {
     if (this.#skip === 0) return
+    this.#refuseOther()
     throw new SyncError(
       'SYNC-2210',
-      `The stored position counts ${this.#limits.skipChanges} row changes of a transaction that does not have as many`,
+      `The stored position counts ${this.#limits.from.ordinal} row changes of a transaction that does not have as many`,
     )
   }
 

@@ -1,5 +1,5 @@
 /**
- * Follows a MySQL source's binlog as transactions, from a position on.
+ * Follows the binlog of a MySQL or MariaDB source as transactions, from a position on.
  *
  * Guarantees: every transaction after the position, whole and in the order of commits, or an error: nothing is skipped. Read on demand:
  * what the consumer has not asked for stays in the socket, up to `maxBufferedBytes` ahead. Slices are at most about `sliceMaxBytes` and
@@ -10,10 +10,10 @@
 import { SyncError } from '../../../core/errors.ts'
 import type { Position } from '../../../core/position.ts'
 import type { LogEvent } from '../../../core/transaction.ts'
-import type { ChangeStream, ReaderCounters } from '../../contract.ts'
-import { GtidSet } from '../gtid-set.ts'
+import type { ChangeStream, LogScope, ReaderCounters } from '../../contract.ts'
 import { u16 } from './bytes.ts'
-import { type BinlogConnection, type DumpConnection, newReplicaUuid, openDump } from './dump-connection.ts'
+import { type BinlogConnection, type DumpConnection, openDump } from './dump-connection.ts'
+import { dumpRequest, newReplicaUuid } from './dump-requests.ts'
 import { sourceError } from './server-errors.ts'
 import { TransactionAssembler } from './transaction-assembler.ts'
 
@@ -27,6 +27,8 @@ export interface FollowBinlogDeps {
   readonly from: Position
   /** GTIDs of transactions whose statements a person has dealt with: passed over (SYNC-2205, and SYNC-2206 of XA). */
   readonly acknowledged?: readonly string[]
+  /** Default: everything takes part. */
+  readonly scope?: LogScope
   /** How often an idle source sends a sign of life. Default 1,000. */
   readonly heartbeatMs?: number
   /** Bytes read from the socket ahead of the consumer. Default 16 MiB. */
@@ -44,14 +46,16 @@ export interface FollowBinlogDeps {
 }
 
 const mebibyte = 1024 * 1024
+const everything: LogScope = { takesTable: () => true, takesSchema: () => true }
 
 export function followBinlog(deps: FollowBinlogDeps): ChangeStream {
   const assembler = new TransactionAssembler({
     sliceMaxBytes: deps.sliceMaxBytes ?? mebibyte,
     sliceMaxRows: deps.sliceMaxRows ?? 10_000,
     maxPreparedBytes: deps.maxPreparedBytes ?? 128 * mebibyte,
-    skipChanges: deps.from.ordinal,
+    from: deps.from,
     acknowledged: new Set(deps.acknowledged ?? []),
+    scope: deps.scope ?? everything,
   })
   const counters = deps.counters ?? { bytes: 0, decodeMs: 0, waitMs: 0 }
   const openedAtMs = performance.now()
@@ -61,13 +65,17 @@ export function followBinlog(deps: FollowBinlogDeps): ChangeStream {
   let closed = false
 
   const open = async (): Promise<DumpConnection> => {
-    opening ??= openDump(() => deps.connect(), GtidSet.parse(deps.from.token), {
-      serverId: deps.serverId,
-      replicaUuid: deps.replicaUuid ?? newReplicaUuid(),
-      heartbeatMs: deps.heartbeatMs ?? 1000,
-      maxBufferedBytes: deps.maxBufferedBytes ?? 16 * mebibyte,
-      counters,
-    })
+    const heartbeatMs = deps.heartbeatMs ?? 1000
+    const reader = { serverId: deps.serverId, uuid: deps.replicaUuid ?? newReplicaUuid(), heartbeatMs }
+    opening ??= openDump(
+      () => deps.connect(),
+      (version) => dumpRequest(version, deps.from, reader),
+      {
+        heartbeatMs,
+        maxBufferedBytes: deps.maxBufferedBytes ?? 16 * mebibyte,
+        counters,
+      },
+    )
     dump = await opening
     if (closed) dump.close()
     return dump

@@ -27,6 +27,8 @@ export interface MappedTable {
   readonly columns: readonly WireColumn[]
   /** Why its rows cannot be read. */
   readonly refusal: SyncError | null
+  /** A sequence of MariaDB: its one row is no data of anybody's, and not in the catalogue. */
+  readonly isSequence: boolean
   /** Reads a row image; compiled when first called. Throws `refusal` where there is one. */
   readRow: RowReader
 }
@@ -128,6 +130,7 @@ export function parseTableMap(b: Bytes, start: number, end: number): MappedTable
         shape: { id, columns: [], uniqueKeys: [] },
         columns: [],
         refusal,
+        isSequence: false,
         readRow: () => {
           throw refusal
         },
@@ -172,6 +175,7 @@ export function parseTableMap(b: Bytes, start: number, end: number): MappedTable
     shape,
     columns,
     refusal,
+    isSequence: primaryKey === undefined && isSequence(optionals.names),
     readRow(cursor) {
       if (refusal !== null) throw refusal
       const types = shapeColumns.map((column) => column.type)
@@ -181,6 +185,11 @@ export function parseTableMap(b: Bytes, start: number, end: number): MappedTable
   }
   return table
 }
+
+/** What every sequence consists of, and nothing else does (MariaDB 10.3+). */
+const sequenceColumns =
+  'next_not_cached_value,minimum_value,maximum_value,start_value,increment,cache_size,cycle_option,cycle_count'
+const isSequence = (names: readonly string[] | undefined): boolean => names?.join(',') === sequenceColumns
 
 interface Optionals {
   readonly columns: readonly ColumnMetadata[]

@@ -9,11 +9,14 @@
  */
 import { SyncError } from '../../../core/errors.ts'
 import type { LogEvent } from '../../../core/transaction.ts'
+import type { LogScope } from '../../contract.ts'
 import { partOfTransaction } from '../position-tracker.ts'
 import { type Bytes, malformedEvent, u16, u32 } from './bytes.ts'
 import { eventFlag, eventName, eventType, header } from './event-types.ts'
 import { createGtidReader, readTaggedGtid } from './gtid-event.ts'
 import { LogFile } from './log-file.ts'
+import { type MariadbGtid, readMariadbGtid, uncompressedEvent } from './mariadb-events.ts'
+import { MariadbOrder } from './mariadb-order.ts'
 import { type HeldTransaction, PreparedTransactions } from './prepared-transactions.ts'
 import { firstWords, isBegin, type QueryEvent, readQuery, statementKind, xaName } from './query-event.ts'
 import { RowEvents } from './row-events.ts'
@@ -26,6 +29,7 @@ export interface AssemblerOptions extends SliceLimits {
   readonly maxPreparedBytes: number
   /** Transactions whose statements in text form are passed over. */
   readonly acknowledged: ReadonlySet<string>
+  readonly scope: LogScope
 }
 
 type Phase =
@@ -33,9 +37,18 @@ type Phase =
   | 'named' // its GTID was read
   | 'begun'
   | 'xa' // between XA START and its prepare
+  | 'begun-alter' // a definition that does not take effect with its next event
+  | 'over' // it was passed before, and ends with its commit
+  | 'over-one' // it was passed before, and is one more event
 
 export class TransactionAssembler {
   readonly #acknowledged: ReadonlySet<string>
+  readonly #scope: LogScope
+  readonly #from: string
+  /** Made with the first GTID of MariaDB's kind. */
+  #order: MariadbOrder | undefined
+  /** What was passed is read again, for what it prepared. */
+  #rereads = false
   readonly #log = new LogFile()
   readonly #maps = createTableMaps()
   readonly #slices: SliceBuilder
@@ -51,8 +64,10 @@ export class TransactionAssembler {
 
   constructor(options: AssemblerOptions) {
     this.#acknowledged = options.acknowledged
+    this.#scope = options.scope
+    this.#from = options.from.token
     this.#slices = new SliceBuilder(this.#log, options)
-    this.#rows = new RowEvents(this.#maps, this.#slices)
+    this.#rows = new RowEvents(this.#maps, this.#slices, options.scope)
     this.#xa = new PreparedTransactions(options.maxPreparedBytes)
   }
 
@@ -127,6 +142,7 @@ export class TransactionAssembler {
     const body = start + header.bytes
     switch (type) {
       case eventType.tableMap:
+        if (this.#isPassedOver) return
         if (this.#xa.isReading) this.#xa.hold(b, start, end)
         else this.#maps.put(b, this.#rows.viewOf(b), body, end)
         return
@@ -136,6 +152,7 @@ export class TransactionAssembler {
       case eventType.writeRowsV1:
       case eventType.updateRowsV1:
       case eventType.deleteRowsV1:
+        if (this.#isPassedOver) return
         if (this.#xa.isReading) this.#xa.hold(b, start, end)
         else if (this.#phase === 'begun') this.#rows.start(b, start, end, type)
         else throw malformedEvent('rows outside a transaction')
@@ -148,6 +165,20 @@ export class TransactionAssembler {
       case eventType.gtidTagged: {
         const { id, commitTimeUs } = readTaggedGtid(b, body, end)
         this.#begin(id, commitTimeUs)
+        return
+      }
+      case eventType.mariadbGtid:
+        this.#beginMariadb(readMariadbGtid(b, start, body, end), u32(b, start) * 1e6)
+        return
+      case eventType.queryCompressed:
+      case eventType.writeRowsCompressed:
+      case eventType.updateRowsCompressed:
+      case eventType.deleteRowsCompressed:
+      case eventType.writeRowsCompressedV1:
+      case eventType.updateRowsCompressedV1:
+      case eventType.deleteRowsCompressedV1: {
+        const event = uncompressedEvent(b, start, end, type)
+        this.#handle(event, 0, event.length, event[header.type] as number)
         return
       }
       case eventType.query:
@@ -165,7 +196,7 @@ export class TransactionAssembler {
         this.#prepareXa(b[body] !== 0)
         return
       case eventType.executeLoadQuery:
-        this.#refuseStatement(readQuery(b, body, end, 13).statement)
+        this.#refuseStatement(readQuery(b, body, end, 13))
         return
       case eventType.intvar:
       case eventType.rand:
@@ -187,16 +218,18 @@ export class TransactionAssembler {
       case eventType.ignorable:
       case eventType.transactionContext:
       case eventType.viewChange:
+      case eventType.annotateRows:
+      case eventType.binlogCheckpoint:
+      case eventType.mariadbGtidList:
         return
       case eventType.anonymousGtid:
         throw new SyncError('SYNC-2201', 'The source logs transactions without GTIDs', {
           remedy: 'Set gtid_mode=ON and enforce_gtid_consistency=ON at the source, then resume.',
         })
       case eventType.partialUpdateRows:
-        throw new SyncError(
-          'SYNC-2208',
-          'An update is logged as parts of JSON documents (binlog_row_value_options=PARTIAL_JSON)',
-        )
+        if (this.#xa.isReading) this.#xa.hold(b, start, end)
+        else this.#rows.refusePartial(b, start)
+        return
       case eventType.incident:
         throw new SyncError(
           'SYNC-2206',
@@ -221,6 +254,36 @@ export class TransactionAssembler {
     this.#slices.begin(id, commitTimeUs)
   }
 
+  #beginMariadb({ id, kind, xa }: MariadbGtid, commitTimeUs: number): void {
+    if (this.#phase !== 'between') this.#abandon()
+    this.#order ??= new MariadbOrder(this.#from)
+    const isPassed = this.#order.isPassed(id)
+    if (isPassed && kind !== 'xa-prepare') {
+      this.#phase = kind === 'transaction' ? 'over' : 'over-one'
+      const held = kind === 'xa-end' ? this.#xa.take(xa) : undefined
+      if (held !== undefined) this.#xa.release(held)
+      return
+    }
+    if (isPassed) this.#rereads = true
+    else if (this.#rereads) this.#endReread()
+    this.#begin(id, commitTimeUs)
+    if (kind === 'transaction') this.#phase = 'begun'
+    else if (kind === 'xa-prepare') {
+      this.#phase = 'xa'
+      this.#xa.start(xa, id)
+    } else if (kind === 'alter-begun') this.#phase = 'begun-alter'
+  }
+
+  /** The position is reached: what is prepared now is what the transactions behind it may commit. */
+  #endReread(): void {
+    this.#rereads = false
+    for (const id of this.#xa.preparedIds()) this.#slices.prepared(id, this.#log.eventStart)
+  }
+
+  get #isPassedOver(): boolean {
+    return this.#phase === 'over' || this.#phase === 'over-one'
+  }
+
   /** The file goes on without the end of the transaction: the server crashed while it wrote it, so it was never committed. */
   #abandon(): void {
     if (this.#phase === 'between') return
@@ -231,8 +294,13 @@ export class TransactionAssembler {
   }
 
   #commit(): void {
+    if (this.#phase === 'over') {
+      this.#phase = 'between'
+      return
+    }
     if (this.#phase !== 'begun') throw malformedEvent('a commit outside a transaction')
-    if (this.#statementPart !== '') this.#refuseStatement(`(${this.#statementPart})`)
+    if (this.#statementPart !== '')
+      this.#refuseStatement({ schema: '', statement: `(${this.#statementPart})`, changedSchemas: null })
     this.#finish()
   }
 
@@ -243,12 +311,21 @@ export class TransactionAssembler {
 
   // -------------------------------------------------------------------------------------------------------- statements
 
-  #query({ schema, statement }: QueryEvent): void {
+  #query(event: QueryEvent): void {
+    const { schema, statement } = event
     const kind = statementKind(statement)
+    if (this.#phase === 'over-one' || this.#phase === 'over') {
+      if (this.#phase === 'over-one' || kind === 'commit' || kind === 'rollback') this.#phase = 'between'
+      return
+    }
+    if (this.#phase === 'begun-alter') {
+      this.#finish()
+      return
+    }
     if (this.#phase === 'between')
       throw malformedEvent(`the statement '${firstWords(statement)}' without a GTID`)
     if (kind === 'data') {
-      this.#refuseStatement(statement)
+      this.#refuseStatement(event)
       return
     }
     if (this.#phase === 'named') {
@@ -292,10 +369,11 @@ export class TransactionAssembler {
     throw malformedEvent(`'${firstWords(statement)}' within a transaction`)
   }
 
-  #refuseStatement(statement: string): void {
+  #refuseStatement({ statement, changedSchemas }: QueryEvent): void {
     this.#statementPart = ''
     const { id } = this.#slices
     if (this.#acknowledged.has(id)) return
+    if (changedSchemas?.every((schema) => !this.#scope.takesSchema(schema)) === true) return
     throw new SyncError(
       'SYNC-2205',
       `The log holds the statement '${firstWords(statement)}' in place of its rows (transaction ${id})`,
@@ -310,7 +388,8 @@ export class TransactionAssembler {
     if (held !== undefined) {
       this.#replay(held)
     } else {
-      this.#slices.suspend()
+      if (this.#rereads) this.#slices.suspend()
+      else this.#slices.prepared(this.#slices.id, this.#log.offset)
       this.#phase = 'between'
     }
   }

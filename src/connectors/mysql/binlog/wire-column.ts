@@ -281,8 +281,8 @@ function stringType(
   return { kind: 'text', charset: charset.charset, collation: charset.collation, maxBytes: size, sql }
 }
 
-/** Only the collations made from UCA 9.0.0 (all of utf8mb4) count trailing spaces, besides `binary` (information_schema.COLLATIONS). */
-const padsSpace = (type: ColumnType): boolean => !(type.collation ?? '').includes('_0900_')
+/** Besides `binary`, trailing spaces count in MySQL's collations of UCA 9.0.0 and in those that MariaDB calls so (information_schema.COLLATIONS). */
+const padsSpace = (type: ColumnType): boolean => !/_0900_|_nopad_/.test(type.collation ?? '')
 
 /** Do two values of this type meet in a key exactly when their bytes are equal? As the catalogue has it. */
 export const comparesBytes = (type: ColumnType): boolean =>

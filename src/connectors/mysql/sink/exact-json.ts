@@ -18,12 +18,18 @@ const asciiJson = (value: unknown): string =>
   )
 
 export const positionText = (position: Position): string =>
-  asciiJson({ token: position.token, ordinal: position.ordinal })
+  asciiJson({
+    token: position.token,
+    ordinal: position.ordinal,
+    ...(position.transaction === undefined ? {} : { transaction: position.transaction }),
+  })
 
 export function positionOf(text: string): Position {
   const found = parsed(text) as Partial<Position> | null
   if (typeof found?.token !== 'string' || typeof found.ordinal !== 'number') throw unreadable(text)
-  return { token: found.token, ordinal: found.ordinal }
+  const { token, ordinal, transaction } = found
+  if (transaction !== undefined && typeof transaction !== 'string') throw unreadable(text)
+  return transaction === undefined ? { token, ordinal } : { token, ordinal, transaction }
 }
 
 /** A key, and by which order of its table it is the last one (core/key-order.ts). */
