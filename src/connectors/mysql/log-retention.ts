@@ -65,9 +65,9 @@ export function createRetentionReader(openBinlog: () => Promise<Connection>): Re
     const { columns, rows } = await connection.query(`SHOW BINLOG EVENTS IN ${fileLiteral(file)} LIMIT 3`)
     const type = columns.indexOf('Event_type')
     const info = columns.indexOf('Info')
-    const { event, parse } = fileBeginnings[productOf(connection.version)]
-    const row = rows.find((candidate) => candidate[type] === event)
-    const set = row === undefined ? null : parse(String(row[info]))
+    const beginning = fileBeginnings[productOf(connection.version)]
+    const row = rows.find((candidate) => candidate[type] === beginning.event)
+    const set = row === undefined ? null : beginning.parse(String(row[info]))
     if (beginnings.size >= maxKnownFiles) beginnings.clear()
     beginnings.set(file, set)
     return set

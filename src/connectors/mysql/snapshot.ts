@@ -101,7 +101,7 @@ interface ChunkRead {
   readonly passed: Position
   readonly waitSeconds: number
   /** Where the log ends, asked on another connection. */
-  readEnd(): Promise<LogCoordinate>
+  readonly readEnd: () => Promise<LogCoordinate>
 }
 
 type ChunkAnswer = Pick<ChunkRows, 'isInLow' | 'high'> & { readonly chunk: QueryResult }

@@ -17,12 +17,11 @@ const wideCharsets: readonly (readonly [charset: string, charBytes: number, own:
   ['utf32', 4, 736],
 ]
 const ownNames = ['croatian_ci', 'myanmar_ci', 'thai_520_w2'] as const
-const languages: readonly (string | null)[] = [
-  '',
-  ...['icelandic', 'latvian', 'romanian', 'slovenian', 'polish', 'estonian', 'spanish', 'swedish', 'turkish'],
-  ...['czech', 'danish', 'lithuanian', 'slovak', 'spanish2', 'roman', 'persian', 'esperanto', 'hungarian'],
-  ...['sinhala', 'german2', null, null, 'vietnamese', 'croatian'],
-]
+/** Numbers 21 and 22 are not given out. */
+const languages: readonly (string | undefined)[] =
+  ',icelandic,latvian,romanian,slovenian,polish,estonian,spanish,swedish,turkish,czech,danish,lithuanian,slovak,spanish2,roman,persian,esperanto,hungarian,sinhala,german2,?,?,vietnamese,croatian'.split(
+    ',',
+  )
 const strengths = ['ai_ci', 'ai_cs', 'as_ci', 'as_cs'] as const
 
 /** @param known the collations with padding that both products have */
@@ -45,7 +44,9 @@ export function mariadbCollation(
 function uca1400Collation(offset: number): Collation | undefined {
   const [charset, charBytes] = wideCharsets[offset >> 8] ?? []
   const language = languages[(offset & 0xff) >> 3]
-  if (charset === undefined || charBytes === undefined || typeof language !== 'string') return undefined
+  if (charset === undefined || charBytes === undefined || language === undefined || language === '?') {
+    return undefined
+  }
   const pad = (offset & 4) !== 0 ? 'nopad_' : ''
   const tailoring = language === '' ? '' : `${language}_`
   return { collation: `${charset}_uca1400_${tailoring}${pad}${strengths[offset & 3]}`, charset, charBytes }
