@@ -69,7 +69,7 @@ export const createRuntime: CreateRuntime = async ({ storePath }) => {
       const { pipeline: mark, lanes, origin } = engineOptionsOf(stored)
       const target = await openTarget(await targetConfigOf(stored))
       try {
-        const sink = await target.sink(mark, { lanes, origin })
+        const sink = await target.sink(mark, { lanes, loadWriters: 0, origin })
         try {
           await sink.takeOver(BigInt(epoch))
         } finally {

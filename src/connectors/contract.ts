@@ -4,7 +4,7 @@
  * Small interfaces by capability. Every error that leaves a connector is a `SyncError` with a code of the catalogue; its disposition tells
  * the caller what to do (core/errors.ts). Everything that is opened is closed by `close()`, which never throws.
  */
-import type { BatchPlan, LaneWork } from '../core/plan.ts'
+import type { BatchPlan, Destination, LaneWork } from '../core/plan.ts'
 import type { LogCoordinate, Position } from '../core/position.ts'
 import type { LogRetention } from '../core/retention.ts'
 import type { TableId, TableShape } from '../core/schema.ts'
@@ -153,8 +153,16 @@ export interface SinkCounters {
 export interface SinkOptions {
   readonly counters?: SinkCounters
   readonly lanes: number
+  /** Chunks of a load that are written at once, beside the lanes. Their connections are opened when they are needed. */
+  readonly loadWriters: number
   /** Who writes: site name, goes into the mark row. */
   readonly origin: string
+}
+
+/** Rows of a chunk for one destination, by its columns, in the order in which they were read. */
+export interface ChunkWork {
+  readonly destination: Destination
+  readonly rows: readonly Row[]
 }
 
 /** Where a table's load stands, as stored in the target. */
@@ -221,7 +229,14 @@ export interface Sink {
   writeHeader(header: BatchHeader): Promise<void>
   /** One lane's part of one phase, in one transaction. `lane` counts from 1. May run in parallel for different lanes. */
   applyLane(header: BatchHeader, lane: number, phase: number, work: LaneWork): Promise<void>
-  /** Load progress after a large batch that carried chunk rows. */
+  /**
+   * Rows of a chunk, as upserts in one transaction. `writer` counts from 1 to `loadWriters`. May run beside the lanes and for several writers
+   * at once: whoever calls knows that no batch under way touches these rows.
+   */
+  applyChunk(writer: number, work: ChunkWork): Promise<void>
+  /** Closes the connections of the load's writers, none of which may be at work; `applyChunk` opens them again. */
+  closeWriters(): Promise<void>
+  /** Load progress, after a large batch that carried it. */
   storeLoad(load: readonly LoadProgress[]): Promise<void>
   close(): Promise<void>
 }

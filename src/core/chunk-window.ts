@@ -1,9 +1,10 @@
 /**
- * One chunk in flight: which of its rows may still be handed out when the log's consumer reaches the chunk's `high`
- * (docs: DATA-PATH 2).
+ * One chunk in flight: which of its rows may still be handed out when the log's consumer has reached the chunk's `high`, and whether a
+ * change after that meets one of them (docs: DATA-PATH 2).
  *
  * Guarantees: a row that is handed out is, byte for byte, the source's row at every moment from `low` to the coordinate at which it is
- * handed out. A row that is not handed out was touched by a change that the consumer has seen, so the log brings it.
+ * handed out, and on to the first change for which `touch` gives true. A row that is not handed out was touched by a change that the
+ * consumer has seen, so the log brings it.
  *
  * Assumes: opened before the chunk is read, at a moment when the consumer stands between two transactions at R; the reader
  * waits until all up to R is visible before it takes `low`; from then on every change of the table is shown to `touch`,
@@ -30,24 +31,25 @@ import { SyncError } from './errors.ts'
 import { compareCoordinates, type LogCoordinate, type Position } from './position.ts'
 import { type TableShape, tableName } from './schema.ts'
 import type { RowChange } from './transaction.ts'
-import { keyOf, type Row } from './value.ts'
+import { keyOf } from './value.ts'
 
-/** What the reader of a chunk delivers; the connectors' `ChunkRows` fits. */
+/** What the reader of a chunk delivers. */
 export interface ArrivedRows {
-  readonly rows: readonly Row[]
+  /** `keyOf` each row by the primary key of the chunk's table. */
+  readonly keys: readonly string[]
   isInLow(id: string): boolean
   readonly high: LogCoordinate
 }
 
 export interface ChunkWindow {
-  /** Shows a consumed change, of any table, and the id of its transaction. */
-  touch(change: RowChange, transactionId: string): void
+  /** Shows a consumed change, of any table, and the id of its transaction. True: it touches a row that was handed out. */
+  touch(change: RowChange, transactionId: string): boolean
   /** The rows have arrived: those touched outside `low` since the opening are struck. */
   arrive(chunk: ArrivedRows): void
   /** True when the rows have arrived and the consumer, now at `coordinate`, has reached `high`. */
   reached(coordinate: LogCoordinate): boolean
-  /** What was not struck, in the order of arrival, by the columns of the chunk's table; empties the window. Call once, when reached. */
-  take(): readonly Row[]
+  /** Hands out what was not struck: ordinals of the arrived rows, ascending. From then on nothing is struck. Call once, when reached. */
+  take(): readonly number[]
   /** True while the consumer has to wait for the rows to arrive. */
   readonly full: boolean
   /** Rows that are still held. */
@@ -80,8 +82,9 @@ export function createChunkWindow(
   /** Before arrival: the last transaction that touched the key. */
   let touched = new Map<string, string>()
   let touchedBytes = 0
-  /** After arrival: rows not struck. */
-  let waiting: Map<string, Row> | null = null
+  /** After arrival: ordinals of the rows not struck. */
+  let waiting: Map<string, number> | null = null
+  let isTaken = false
   let high: LogCoordinate | null = null
 
   let lastShape: TableShape | null = null
@@ -98,32 +101,34 @@ export function createChunkWindow(
     return lastOrdinals
   }
 
-  function strike(rowKey: string, transactionId: string): void {
+  function strike(rowKey: string, transactionId: string): boolean {
     if (waiting !== null) {
+      if (isTaken) return waiting.has(rowKey)
       waiting.delete(rowKey)
-      return
+      return false
     }
     if (!touched.has(rowKey)) touchedBytes += rowKey.length + TOUCH_BYTES
     touched.set(rowKey, transactionId)
+    return false
   }
 
   return {
     touch({ table: shape, before, after }, transactionId) {
       const ordinals = ordinalsIn(shape)
-      if (ordinals === null) return
+      if (ordinals === null) return false
       const keyBefore = before === null ? null : keyOf(before, ordinals)
-      if (keyBefore !== null) strike(keyBefore, transactionId)
-      if (after === null) return
+      const meetsBefore = keyBefore !== null && strike(keyBefore, transactionId)
+      if (after === null) return meetsBefore
       const keyAfter = keyOf(after, ordinals)
-      if (keyAfter !== keyBefore) strike(keyAfter, transactionId)
+      return (keyAfter !== keyBefore && strike(keyAfter, transactionId)) || meetsBefore
     },
 
     arrive(chunk) {
       waiting = new Map()
       high = chunk.high
       const inLow = new Map<string, boolean>()
-      for (const row of chunk.rows) {
-        const rowKey = keyOf(row, key.ordinals)
+      for (let ordinal = 0; ordinal < chunk.keys.length; ordinal++) {
+        const rowKey = chunk.keys[ordinal] as string
         const transactionId = touched.get(rowKey)
         if (transactionId !== undefined) {
           let visible = inLow.get(transactionId)
@@ -133,7 +138,7 @@ export function createChunkWindow(
           }
           if (!visible) continue
         }
-        waiting.set(rowKey, row)
+        waiting.set(rowKey, ordinal)
       }
       touched = new Map()
       touchedBytes = 0
@@ -146,9 +151,8 @@ export function createChunkWindow(
     take() {
       if (waiting === null)
         throw new SyncError('SYNC-9001', `a chunk of ${tableName(table.id)} was taken before it arrived`)
-      const rows = [...waiting.values()]
-      waiting.clear()
-      return rows
+      isTaken = true
+      return [...waiting.values()]
     },
 
     get full() {

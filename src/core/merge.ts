@@ -2,11 +2,11 @@
  * Folds the row changes of one batch into the net effect per destination and key (docs: DATA-PATH 3).
  *
  * Guarantees: for each key the image before its first change and the image after its last one stand; a changed key is a delete of the
- * old key and an insert of the new one; a row of a chunk stands only if the log has not touched its key in this batch, whichever came first.
+ * old key and an insert of the new one.
  * Assumes: changes come in log order with full images; all changes of one target table share one `Destination` object within a
  * batch (a batch ends at a change of definition).
- * Deterministic: the same changes in the same order give the same net effect in the same order, with or without chunk rows. That is what
- * lets a broken batch be formed again after a crash. Nothing here outlives the process.
+ * Deterministic: the same changes in the same order give the same net effect in the same order. That is what lets a broken batch be
+ * formed again after a crash. Nothing here outlives the process.
  *
  * A row that ends as it began (X to Y to X) is still an update that has to be written. "Nothing" would be true to the invariant (target within source)
  * but not to the load's promise that the subset becomes the whole: the same changes may have struck the row from a chunk, in the
@@ -29,21 +29,17 @@ export interface DestinationNet {
   readonly destination: Destination
   /** In the order in which the log first touched the keys. */
   readonly changes: ReadonlyMap<string, NetChange>
-  /** Rows of chunks by key; none of these keys is in `changes`. */
-  readonly chunkRows: ReadonlyMap<string, Row>
 }
 
 export interface NetChanges {
-  /** Destinations touched by the log in the order of the first touch, then those with chunk rows alone. */
+  /** In the order of the first touch. */
   readonly destinations: readonly DestinationNet[]
 }
 
 export interface Merge {
   add(change: RoutedChange): void
-  /** Rows of a chunk whose `high` the log has reached, by the destination's columns. */
-  addChunkRows(destination: Destination, rows: readonly Row[]): void
   net(): NetChanges
-  /** Keys that the log has touched, and rows of chunks: an upper bound of the rows that will be written. */
+  /** Keys that the log has touched: an upper bound of the rows that will be written. */
   readonly rows: number
   /** Approximate memory of the images that are held. */
   readonly bytes: number
@@ -61,7 +57,6 @@ interface Entry {
 interface Table {
   readonly destination: Destination
   readonly changes: Map<string, Entry>
-  readonly chunkRows: Map<string, Row>
 }
 
 /** What an entry costs besides its images: the key's text, the entry and its place in the map. */
@@ -70,7 +65,6 @@ const ENTRY_BYTES = 96
 export function createMerge(): Merge {
   const tables = new Map<Destination, Table>()
   const names = new Map<string, Destination>()
-  const touched: Table[] = []
   let lastTable: Table | undefined
   let rows = 0
   let bytes = 0
@@ -86,7 +80,7 @@ export function createMerge(): Merge {
         throw new SyncError('SYNC-9001', `two definitions of the target table ${name} meet in one batch`)
       }
       names.set(name, destination)
-      table = { destination, changes: new Map(), chunkRows: new Map() }
+      table = { destination, changes: new Map() }
       tables.set(destination, table)
     }
     lastTable = table
@@ -102,18 +96,9 @@ export function createMerge(): Merge {
       entry.afterBytes = afterBytes
       return
     }
-    if (table.changes.size === 0) touched.push(table)
     table.changes.set(key, { key, before, after, afterBytes })
     rows++
     bytes += ENTRY_BYTES + key.length + afterBytes + (before === null ? 0 : rowBytes(before))
-    if (table.chunkRows.size > 0) {
-      const chunkRow = table.chunkRows.get(key)
-      if (chunkRow !== undefined) {
-        table.chunkRows.delete(key)
-        rows--
-        bytes -= ENTRY_BYTES + key.length + rowBytes(chunkRow)
-      }
-    }
   }
 
   return {
@@ -133,25 +118,8 @@ export function createMerge(): Merge {
       }
     },
 
-    addChunkRows(destination, chunk) {
-      const table = tableOf(destination)
-      for (const row of chunk) {
-        const key = keyOf(row, destination.key.ordinals)
-        if (table.changes.has(key)) continue
-        const present = table.chunkRows.get(key)
-        if (present === undefined) {
-          rows++
-          bytes += ENTRY_BYTES + key.length + rowBytes(row)
-        } else {
-          bytes += rowBytes(row) - rowBytes(present)
-        }
-        table.chunkRows.set(key, row)
-      }
-    },
-
     net() {
-      const chunksAlone = [...tables.values()].filter((table) => table.changes.size === 0)
-      return { destinations: [...touched, ...chunksAlone] }
+      return { destinations: [...tables.values()] }
     },
 
     get rows() {

@@ -3,8 +3,7 @@
  * (docs: DATA-PATH 4 and 5).
  *
  * Guarantees: deterministic: the same changes, lanes and destinations give the same plan, so that after a crash exactly the lanes that have
- * not confirmed can be run again. Rows of chunks have no part in groups, lanes or phases of the log's changes, because the
- * batch is formed again without them. Within one lane's transaction all removals run before the first upsert.
+ * not confirmed can be run again. Within one lane's transaction all removals run before the first upsert.
  * Assumes: the invariant (the target is a subset of the source at the batch's start), and images as the source had them.
  *
  * Why it is enough to look at who releases a unique value and who takes one. Let u be a value of a unique key. At the batch's start at
@@ -12,11 +11,11 @@
  * meet in u only if one has it before (and not after) and another has it after (and not before): a release and a take. If the
  * release is written first, then no upsert can find u at another row.
  *
- * Why rows of chunks may be written in any lane and phase. A chunk's row k that is still there when the batch is sealed was not
- * touched by any event of this batch (merge) nor by any event after `low` (chunk window); so the source had k, with these very
- * values, at the batch's start, at its end, and at all moments between. Hence no other row had one of k's unique values at any of these
- * moments, by bytes or under any collation, and no before or after image of the batch holds one. The same argument covers the rows
- * that a broken attempt left behind: they are as of every moment of the same batch.
+ * Why rows of chunks may be written beside a batch, in any order with its lanes and phases. A chunk's row k is written while batches are
+ * under way only if none of them touches k, nor did any event between the chunk's `low` and them (chunk-window.ts, batcher.ts); so the
+ * source had k, with these very values, at the batch's start, at its end, and at all moments between. Hence no other row had one of k's
+ * unique values at any of these moments, by bytes or under any collation, and no before or after image of the batch holds one. The same
+ * argument covers the rows that a broken attempt left behind: they are as of every moment of the same batch.
  */
 import { textDigest, textHash } from './hash.ts'
 import type { DestinationNet, NetChange, NetChanges } from './merge.ts'
@@ -60,7 +59,7 @@ export interface LaneWork {
 
 export interface BatchPlan {
   readonly lanes: number
-  /** 1, or 2 where removals must be done in every lane before the first upsert. Does not depend on rows of chunks. */
+  /** 1, or 2 where removals must be done in every lane before the first upsert. */
   readonly phases: number
   /** work[phase - 1][lane - 1] */
   readonly work: readonly (readonly LaneWork[])[]
@@ -91,7 +90,7 @@ export function planBatch(net: NetChanges, lanes: number): BatchPlan {
   const work = Array.from({ length: phases }, () => Array.from({ length: lanes }, (): WorkInHand[] => []))
   let rows = 0
 
-  for (const { destination, entries, chunkRows, removedFirst, groups, meetsUnderCollation } of tables) {
+  for (const { destination, entries, removedFirst, groups, meetsUnderCollation } of tables) {
     const removalPhase = meetsUnderCollation ? 0 : phases - 1
     const seed = textHash(tableName(destination.id))
     const laneOf = (key: string): number => (lanes === 1 ? 0 : textHash(key, seed) % lanes)
@@ -112,8 +111,6 @@ export function planBatch(net: NetChanges, lanes: number): BatchPlan {
         rows++
       }
     }
-    for (const [key, row] of chunkRows) at(phases - 1, laneOf(key)).upserts.push(row)
-    rows += chunkRows.size
   }
   return {
     lanes,
@@ -166,7 +163,6 @@ interface Analysis {
   readonly destination: Destination
   /** Net changes that write something, in log order. */
   readonly entries: readonly NetChange[]
-  readonly chunkRows: ReadonlyMap<string, Row>
   /** By entry: 1 where the row has to be removed before any upsert (deletes, and updates whose value another row takes). */
   readonly removedFirst: Uint8Array
   /** Union-find over entries; the root of a group is its first entry. Null: every entry is its own group. */
@@ -175,7 +171,7 @@ interface Analysis {
   readonly meetsUnderCollation: boolean
 }
 
-function analyse({ destination, changes, chunkRows }: DestinationNet): Analysis {
+function analyse({ destination, changes }: DestinationNet): Analysis {
   const entries: NetChange[] = []
   for (const change of changes.values()) {
     if (change.before !== null || change.after !== null) entries.push(change)
@@ -189,7 +185,7 @@ function analyse({ destination, changes, chunkRows }: DestinationNet): Analysis 
     if (key.comparesBytes) groups = groupByBytes(entries, key, removedFirst, groups)
     else if (meetUnderCollation(entries, key, removedFirst)) meetsUnderCollation = true
   }
-  return { destination, entries, chunkRows, removedFirst, groups, meetsUnderCollation }
+  return { destination, entries, removedFirst, groups, meetsUnderCollation }
 }
 
 /**

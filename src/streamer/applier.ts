@@ -77,7 +77,7 @@ export function createApplier(sink: Sink, options: ApplierOptions, lastBatch: nu
         to: batch.to,
         lanes,
         phases: plan.phases,
-        planDigest: isSmall ? '' : planDigest(loggedDestinations(net), lanes, options.scope),
+        planDigest: isSmall ? '' : planDigest(destinationsOf(net), lanes, options.scope),
         sourceCommitTimeUs: batch.commitTimeUs,
       }
       const plannedAtMs = meter.spent('plan', startedAtMs)
@@ -91,7 +91,7 @@ export function createApplier(sink: Sink, options: ApplierOptions, lastBatch: nu
     async finish(unfinished, merge, commitTimeUs) {
       const net = merge.net()
       const plan = planBatch(net, unfinished.lanes)
-      const digest = planDigest(loggedDestinations(net), unfinished.lanes, options.scope)
+      const digest = planDigest(destinationsOf(net), unfinished.lanes, options.scope)
       // A plan made under other rules (a changed mapping, a new index at the target) spreads rows over the lanes in another way. Then
       // every lane runs again, under a number of its own so that no confirmation of the old plan counts for the new one: net
       // effects of whole rows can be written twice, and end at `to` as well.
@@ -114,6 +114,5 @@ export function createApplier(sink: Sink, options: ApplierOptions, lastBatch: nu
   }
 }
 
-/** Chunk rows are not part of a batch that is formed again, so they must not be part of its digest either. */
-const loggedDestinations = (net: NetChanges): readonly Destination[] =>
-  net.destinations.filter((table) => table.changes.size > 0).map((table) => table.destination)
+const destinationsOf = (net: NetChanges): readonly Destination[] =>
+  net.destinations.map((table) => table.destination)

@@ -1,17 +1,19 @@
 /**
- * The batch that is open: takes the log's events in order, strikes what they touch from the chunks in flight, and lets a chunk join when
- * the log has reached its `high` (DATA-PATH 2 and 3).
+ * The batch that is open: takes the log's events in order, strikes what they touch from the chunks in flight, and hands a chunk's rows out
+ * to be written when the log has reached its `high` (DATA-PATH 2 and 3).
  *
- * Guarantees: a sealed batch holds exactly the log's changes in (from, to] plus chunk rows that equal the source at `to`. All of it is
- * memory; after a crash the same (from, to] is formed again from the log, without the chunk rows.
+ * Guarantees: a sealed batch holds exactly the log's changes in (from, to]. Chunk rows are written beside the batches: they are handed out
+ * only where the open batch holds no change, so that every change before them is in a sealed batch, behind which they are written; and a
+ * batch that touches one of them says in `after` what it has to wait for. Progress is told when the rows are written, in key order.
+ * All of it is memory; after a crash the same (from, to] is formed again from the log.
  * Assumes: one consumer; every call runs to its end before the next (no await inside).
  */
-import type { ChunkRows, LoadProgress, PositionTracker } from '../connectors/contract.ts'
+import type { ChunkRows, ChunkWork, LoadProgress, PositionTracker } from '../connectors/contract.ts'
 import { type ChunkWindow, createChunkWindow } from '../core/chunk-window.ts'
 import { keyOrder } from '../core/key-order.ts'
 import { createMerge, type Merge } from '../core/merge.ts'
 import type { LogCoordinate, Position } from '../core/position.ts'
-import { type TableShape, tableName } from '../core/schema.ts'
+import { type TableId, type TableShape, tableName } from '../core/schema.ts'
 import type {
   PreparedTransaction,
   Progress,
@@ -19,7 +21,7 @@ import type {
   SchemaChange,
   TransactionSlice,
 } from '../core/transaction.ts'
-import type { Row, Value } from '../core/value.ts'
+import { keyOf, type Row, type Value } from '../core/value.ts'
 import type { Router } from './router.ts'
 import { type BatchTally, createTally, type TableTally } from './tally.ts'
 
@@ -28,11 +30,22 @@ export interface SealedBatch {
   readonly to: Position
   readonly merge: Merge
   readonly load: readonly LoadProgress[]
+  /** Chunk rows under way that this batch touches: they must be written before it is. */
+  readonly after: readonly Promise<void>[]
   /** Commit time of the last transaction in the batch; 0 when it has none. */
   readonly commitTimeUs: number
   /** What went into it, by table. */
   readonly tally: BatchTally
 }
+
+/**
+ * Writes a chunk's rows behind all batches that were sealed before this call. Rejects when the session is at its end: the rows may then be
+ * written or not.
+ */
+export type WriteChunk = (
+  work: ChunkWork,
+  read: { readonly table: TableId; readonly bytes: number },
+) => Promise<void>
 
 /** A chunk on its way into the stream. */
 export interface ChunkTicket {
@@ -40,13 +53,13 @@ export interface ChunkTicket {
   open(): Promise<Position>
   deliver(rows: ChunkRows, reached: { readonly after: readonly Value[] | null; readonly done: boolean }): void
   /**
-   * A ticket that joins right after this one, for the rest of a chunk that was cut short. It keeps the place; its window opens when it is
-   * read. (One that was open all the time until this one has joined could fill up meanwhile, and the log would stand still for good.)
+   * A ticket that comes right after this one, for the rest of a chunk that was cut short. It keeps the place; its window opens when it is
+   * read. (One that was open all the time until this one is written could fill up meanwhile, and the log would stand still for good.)
    */
   next(): ChunkTicket
-  /** Resolves when the rows are in a batch. */
-  readonly joined: Promise<void>
-  /** Gives the chunk up. */
+  /** Resolves when the rows are written, and those of all chunks of the table before it. */
+  readonly written: Promise<void>
+  /** Gives the chunk up, unless its rows are being written. */
   cancel(): void
 }
 
@@ -56,7 +69,9 @@ export interface Batcher {
   pass(event: SchemaChange): void
   /** Where a table's load stands, chunks in this batch included; null: nothing is loaded. */
   progress(table: string): LoadProgress | null
-  /** Stores other load progress with this batch; no chunk joins any more, because the loader knows nothing of it: the session must end. */
+  /** Hands out no chunk any more, and resolves when those that were handed out are written: the session must end. */
+  closeLoad(): Promise<void>
+  /** Stores other load progress with this batch, after `closeLoad`: the loader knows nothing of it. */
   setProgress(progress: LoadProgress): void
   placeChunk(shape: TableShape): ChunkTicket
   /** Resolves when no chunk in flight has to be waited for; at once nearly always (chunk-window.ts, `full`). */
@@ -81,13 +96,15 @@ interface Ticket extends ChunkTicket {
   readonly shape: TableShape
   /** Null until the consumer stands between two transactions. */
   window: ChunkWindow | null
-  /** Where the table's load stands once the rows have joined. */
+  /** What came, and where the table's load stands once it is written. */
   delivered: {
-    readonly rows: number
-    readonly bytes: number
+    readonly chunk: ChunkRows
     readonly after: readonly Value[] | null
     readonly done: boolean
   } | null
+  /** Set when the rows were handed out: resolves when they are written. */
+  writing: Promise<void> | null
+  isWritten: boolean
   readonly resolveOpened: (passed: Position) => void
   readonly settle: () => void
 }
@@ -97,10 +114,11 @@ export function createBatcher(
   router: Router,
   /** Load progress found at the target. */
   loaded: readonly LoadProgress[],
-  /** Called when a chunk's rows arrive on an idle log, so that the batch can go on its way. */
+  /** Called when there is something to seal for: rows that wait for the open batch to go, or progress to store. */
   onReady: () => void,
-  /** Chunks join a batch that is smaller; others wait for the next one, and with them the loader: a load faster than the target stays in bounds. */
-  bounds: { readonly maxRows: number; readonly maxBytes: number },
+  writeChunk: WriteChunk,
+  /** Global order: what was sealed within a transaction is confirmed with its end only, which must not wait for a chunk that waits for it. */
+  isWhole = false,
 ): Batcher {
   const windows = new Map<string, Ticket[]>()
   const progressOf = new Map(loaded.map((progress) => [progress.table, progress]))
@@ -112,6 +130,7 @@ export function createBatcher(
   let merge = createMerge()
   let tally = createTally()
   let load = new Map<string, LoadProgress>()
+  let after = new Set<Promise<void>>()
   let commitTimeUs = 0
   let oldestCommitTimeUs = 0
   let openedAtMs = 0
@@ -157,7 +176,11 @@ export function createBatcher(
   function strike(slice: TransactionSlice): void {
     for (const change of slice.changes) {
       const tickets = windows.get(tableName(change.table.id))
-      if (tickets !== undefined) for (const ticket of tickets) ticket.window?.touch(change, slice.id)
+      if (tickets === undefined) continue
+      for (const ticket of tickets) {
+        if (ticket.window?.touch(change, slice.id) === true && ticket.writing !== null)
+          after.add(ticket.writing)
+      }
     }
   }
 
@@ -171,28 +194,53 @@ export function createBatcher(
     }
   }
 
-  /** Chunks of one table join in key order, so that the table's progress is one key. */
-  function joinReady(): void {
-    if (isClosing) return
-    for (const [name, tickets] of windows) {
-      while (tickets.length > 0) {
-        if (merge.rows >= bounds.maxRows || merge.bytes >= bounds.maxBytes) return
-        const ticket = tickets[0] as Ticket
-        if (ticket.window === null || ticket.delivered === null || !ticket.window.reached(coordinate)) break
-        const { rows, bytes, after, done } = ticket.delivered
-        joinChunk(ticket.shape, ticket.window.take(), bytes)
-        setProgress({
-          table: name,
-          after,
-          keyOrder: keyOrder(ticket.shape),
-          rows: (progressOf.get(name)?.rows ?? 0) + rows,
-          done,
-        })
-        tickets.shift()
-        ticket.settle()
+  /**
+   * Hands out what the log has reached. Only where the open batch is without changes: what is handed out is written behind the batches sealed
+   * before it, and so must be every change that this moment knows of.
+   */
+  function handOut(): void {
+    if (isClosing || merge.changes > 0 || (isWhole && insideTransaction)) return
+    for (const tickets of windows.values()) {
+      for (const ticket of tickets) {
+        const { window, delivered } = ticket
+        if (window === null || delivered === null || ticket.writing !== null) continue
+        if (window.reached(coordinate)) startWriting(ticket, delivered.chunk, window)
       }
-      if (tickets.length === 0) windows.delete(name)
     }
+  }
+
+  function startWriting(ticket: Ticket, chunk: ChunkRows, window: ChunkWindow): void {
+    const work = workOf(ticket.shape, chunk, window.take())
+    const read = { table: ticket.shape.id, bytes: chunk.bytes }
+    ticket.writing = work === null ? Promise.resolve() : writeChunk(work, read)
+    ticket.writing.then(
+      () => {
+        ticket.isWritten = true
+        advance(ticket.shape)
+      },
+      // Whoever writes tells of failures; the progress stays where it is.
+      () => {},
+    )
+  }
+
+  /** Chunks of one table are counted in key order, so that the table's progress is one key. */
+  function advance(shape: TableShape): void {
+    const name = tableName(shape.id)
+    const tickets = windows.get(name) ?? []
+    for (let ticket = tickets[0]; ticket?.isWritten === true; ticket = tickets[0]) {
+      const { chunk, after: reached, done } = ticket.delivered as NonNullable<Ticket['delivered']>
+      setProgress({
+        table: name,
+        after: reached,
+        keyOrder: keyOrder(shape),
+        rows: (progressOf.get(name)?.rows ?? 0) + chunk.rows.length,
+        done,
+      })
+      tickets.shift()
+      ticket.settle()
+    }
+    if (tickets.length === 0) windows.delete(name)
+    onReady()
   }
 
   function setProgress(progress: LoadProgress): void {
@@ -201,50 +249,50 @@ export function createBatcher(
     touch()
   }
 
-  function joinChunk(shape: TableShape, rows: readonly Row[], bytes: number): void {
+  function workOf(shape: TableShape, chunk: ChunkRows, taken: readonly number[]): ChunkWork | null {
     const route = router.route(shape)
-    if (route === null || rows.length === 0) return
-    const table = tally.of(shape.id, route.destination.id)
-    table.copied += rows.length
-    table.bytes += bytes
-    tally.chunkBytes += bytes
-    merge.addChunkRows(
-      route.destination,
-      rows.map((row) => route.map(row)),
-    )
+    if (route === null || taken.length === 0) return null
+    return {
+      destination: route.destination,
+      rows: taken.map((ordinal) => route.map(chunk.rows[ordinal] as Row)),
+    }
   }
 
   function place(shape: TableShape, behind: Ticket | null): Ticket {
     const name = tableName(shape.id)
     const tickets = windows.get(name) ?? []
     windows.set(name, tickets)
-    const joined = Promise.withResolvers<void>()
+    const written = Promise.withResolvers<void>()
+    const keyOrdinals = shape.primaryKey?.ordinals ?? []
     const opened = Promise.withResolvers<Position>()
     const ticket: Ticket = {
       shape,
       window: null,
       delivered: null,
-      joined: joined.promise,
-      settle: joined.resolve,
+      writing: null,
+      isWritten: false,
+      written: written.promise,
+      settle: written.resolve,
       resolveOpened: opened.resolve,
       open() {
         waitingToOpen.push(ticket)
         openWaiting()
         return opened.promise
       },
-      deliver(rows, { after, done }) {
-        ticket.window?.arrive(rows)
-        ticket.delivered = { rows: rows.rows.length, bytes: rows.bytes, after, done }
+      deliver(chunk, { after: reached, done }) {
+        const keys = chunk.rows.map((row) => keyOf(row, keyOrdinals))
+        ticket.window?.arrive({ keys, isInLow: (id) => chunk.isInLow(id), high: chunk.high })
+        ticket.delivered = { chunk, after: reached, done }
         arrival.resolve()
         arrival = Promise.withResolvers<void>()
-        joinReady()
+        handOut()
         onReady()
       },
       next: () => place(shape, ticket),
       cancel() {
+        if (ticket.writing !== null) return
         const at = tickets.indexOf(ticket)
         if (at >= 0) tickets.splice(at, 1)
-        joined.resolve()
       },
     }
     const at = behind === null ? -1 : tickets.indexOf(behind)
@@ -273,7 +321,7 @@ export function createBatcher(
       coordinate = event.coordinate
       if (windows.size > 0) {
         openWaiting()
-        joinReady()
+        handOut()
       }
     },
     pass(event) {
@@ -282,10 +330,13 @@ export function createBatcher(
       touch()
     },
     progress: (table) => progressOf.get(table) ?? null,
-    setProgress(progress) {
+    async closeLoad() {
       isClosing = true
-      setProgress(progress)
+      await Promise.all(
+        [...windows.values()].flat().flatMap(({ writing }) => (writing === null ? [] : [writing])),
+      )
     },
+    setProgress,
     placeChunk: (shape) => place(shape, null),
     windowRoom() {
       for (const tickets of windows.values())
@@ -303,17 +354,17 @@ export function createBatcher(
     covers: (position) => tracker.covers(position),
     seal() {
       const to = tracker.position()
-      const batch = { from, to, merge, load: [...load.values()], commitTimeUs, tally }
+      const batch = { from, to, merge, load: [...load.values()], after: [...after], commitTimeUs, tally }
       from = to
       merge = createMerge()
       tally = createTally()
       lastShape = null
       load = new Map()
+      after = new Set()
       commitTimeUs = 0
       oldestCommitTimeUs = 0
       moved = false
-      // Chunks for which the sealed batch had no room.
-      if (windows.size > 0) joinReady()
+      if (windows.size > 0) handOut()
       return batch
     },
   }

@@ -43,7 +43,11 @@ export async function passDefinitionChange(
     batcher.pass(event)
     return false
   }
+  // Rows read under the old definition are written before it changes at the target, or not at all.
+  const chunksWritten = batcher.closeLoad()
+  chunksWritten.catch(() => {})
   await pump.flush()
+  await chunksWritten
   const isAcknowledged = context.acknowledged.includes(event.id)
   if (!isAcknowledged && !(await hasNothingThere(context, effect))) assertPassable(effect, words, event.id)
   let definitions: Definitions

@@ -1,11 +1,11 @@
 /**
- * Loads tables chunk by chunk into the running stream (DATA-PATH 2): several chunks are read at once, each joins the stream when the log
- * has reached its `high`. Progress is stored by the target together with the rows, so that a crash costs the chunks in flight and no more.
+ * Loads tables chunk by chunk into the running stream (DATA-PATH 2): several chunks are read and written at once, each is written when the log
+ * has reached its `high`. Progress is stored at the target after the rows, so that a crash costs the chunks in flight and few more.
  *
  * Limits: a chunk waits for its turn before its window opens, so that a slow load holds nobody else up; it is paid for by what it is expected to
  * be, and settled by what it was.
  *
- * Memory: at most `chunksInFlight` chunks of at most `maxChunkBytes` each, plus the open batch, which a chunk overfills by itself at most.
+ * Memory: at most `chunksInFlight` chunks of at most `maxChunkBytes` each.
  */
 import type { Chunk, ChunkRows, LoadProgress, SnapshotReader } from '../connectors/contract.ts'
 import type { RateLimits } from '../core/limits.ts'
@@ -33,7 +33,7 @@ interface ChunkSize {
 /** The first chunk of a table tells how large its rows are; so it is small. */
 const firstChunkRows = 1_000
 
-/** Resolves when the last chunk of every table is in a batch; rejects when a read fails or `signal` aborts. */
+/** Resolves when the last chunk of every table is written; rejects when a read fails or `signal` aborts. */
 export async function loadTables(deps: {
   readonly snapshot: SnapshotReader
   readonly batcher: Batcher
@@ -83,11 +83,11 @@ export async function loadTables(deps: {
       const lastKey: readonly Value[] | null = read.complete
         ? (chunk.upTo ?? (lastRow === undefined ? after : keyValues(chunk.table, lastRow)))
         : keyValues(chunk.table, lastRow as readonly Value[])
-      // The rest of a chunk that was cut short must join next, so it takes its place before this one can join.
+      // The rest of a chunk that was cut short counts next, so it takes its place before this one can be counted.
       const rest = read.complete ? null : current.next()
       counters.rows += read.rows.length
       current.deliver(read, { after: lastKey, done: read.complete && chunk.upTo === null })
-      await unlessAborted(current.joined)
+      await unlessAborted(current.written)
       if (rest === null) return
       current = rest
       after = lastKey

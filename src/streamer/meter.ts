@@ -4,7 +4,7 @@
  */
 import type { ReaderCounters, SinkCounters } from '../connectors/contract.ts'
 import type { BatchPlan } from '../core/plan.ts'
-import { tableName } from '../core/schema.ts'
+import { type TableId, tableName } from '../core/schema.ts'
 import type { HeldTimes, PipelineStatistics, StageTimes, TableStatistics } from '../core/statistics.ts'
 import type { BatchTally } from './tally.ts'
 
@@ -32,6 +32,8 @@ export interface Meter {
   hold<T>(why: 'batchFull' | 'chunkWindow', wait: Promise<T>): Promise<T>
   /** A batch was confirmed at the target, with all its parts (whole-transactions.ts). */
   confirmed(parts: readonly Counted[], isSmall: boolean): void
+  /** Rows of a chunk are at the target. */
+  copied(source: TableId, target: TableId, written: number, bytes: number): void
   totals(): PipelineStatistics
   /** Tables that changed since they were taken last, longest untold first; at most `most`. */
   takeChanged(most: number): TableStatistics[]
@@ -59,6 +61,8 @@ export function createMeter(): Meter {
   let chunkBytes = 0
   const tables = new Map<string, Mutable<TableStatistics>>()
   const changed = new Set<Mutable<TableStatistics>>()
+  /** Written; they are no batches, but news. */
+  let chunks = 0
   let toldBatches = -1
 
   function tableOf(tally: { table: string; target: string }): Mutable<TableStatistics> {
@@ -86,18 +90,16 @@ export function createMeter(): Meter {
   function count({ tally, out }: Counted): void {
     batches.transactions += tally.transactions
     outOfScope += tally.outOfScope
-    chunkBytes += tally.chunkBytes
     for (const entry of tally.tables.values()) {
       const table = tableOf(entry)
       const { upserted, removed } = out.get(entry.target) ?? { upserted: 0, removed: 0 }
-      const rowsIn = entry.inserted + entry.updated + entry.deleted + entry.copied
+      const rowsIn = entry.inserted + entry.updated + entry.deleted
       // An update that changes a key, or takes a unique value from another row, is one row in and two rows out.
       const merged = Math.max(0, rowsIn - upserted - removed)
       for (const sum of [table, rows]) {
         sum.inserted += entry.inserted
         sum.updated += entry.updated
         sum.deleted += entry.deleted
-        sum.copied += entry.copied
         sum.upserted += upserted
         sum.removed += removed
         sum.merged += merged
@@ -135,6 +137,16 @@ export function createMeter(): Meter {
       else batches.large++
       for (const part of parts) count(part)
     },
+    copied(source, target, written, bytes) {
+      const table = tableOf({ table: tableName(source), target: tableName(target) })
+      for (const sum of [table, rows]) {
+        sum.copied += written
+        sum.upserted += written
+      }
+      table.bytes += bytes
+      chunkBytes += bytes
+      chunks++
+    },
     totals() {
       const nowMs = performance.now()
       const heldMs = { ...held }
@@ -166,7 +178,7 @@ export function createMeter(): Meter {
       return taken
     },
     hasNews() {
-      const now = confirmedBatches()
+      const now = confirmedBatches() + chunks
       const isNew = now !== toldBatches
       toldBatches = now
       return isNew || holding.length > 0 || changed.size > 0

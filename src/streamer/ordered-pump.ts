@@ -9,6 +9,7 @@
 import { SyncError } from '../core/errors.ts'
 import type { LogEvent } from '../core/transaction.ts'
 import type { Batcher } from './batcher.ts'
+import { createConfirmations } from './confirmations.ts'
 import { idleCheckpointMs, type Pump, type PumpOptions } from './pump.ts'
 import type { Committed, WholeApplier } from './whole-transactions.ts'
 
@@ -27,6 +28,8 @@ export function createOrderedPump(
   /** Parts are at the target that are not committed. */
   let hasParts = false
   let commits = 0
+  /** Commits begun, the confirmed ones among them. */
+  let begun = 0
   /** Commit time of the oldest transaction that is at the target and not committed. */
   let sentOldestUs = 0
   let confirmedAtMs = performance.now()
@@ -36,6 +39,7 @@ export function createOrderedPump(
   let stopped: SyncError | null = null
   /** Resolves when the transaction that is being consumed has ended. */
   let ended: PromiseWithResolvers<void> | null = null
+  const waiting = createConfirmations()
 
   const isFull = (): boolean => batcher.rows() >= options.maxRows || batcher.bytes() >= options.maxBytes
 
@@ -49,8 +53,12 @@ export function createOrderedPump(
     return Math.max(0, batcher.openedAtMs() + options.maxDelayMs - performance.now())
   }
 
-  /** What sealing throws (chunks join then) fails like what applying throws. */
-  const applySealed = async (): Promise<Committed | null> => applier.apply(batcher.seal())
+  /** What sealing throws (chunks are handed out then) fails like what applying throws. */
+  async function applySealed(): Promise<Committed | null> {
+    const batch = batcher.seal()
+    if (batch.after.length > 0) await Promise.all(batch.after)
+    return applier.apply(batch)
+  }
 
   function start(): Promise<void> {
     if (stopped !== null) throw stopped
@@ -58,6 +66,7 @@ export function createOrderedPump(
     if (sentOldestUs === 0) sentOldestUs = batcher.oldestCommitTimeUs()
     endsCommit = !batcher.isInside()
     hasParts = !endsCommit
+    if (endsCommit) begun++
     applying = applySealed().then(
       (committed) => {
         applying = null
@@ -67,10 +76,12 @@ export function createOrderedPump(
           sentOldestUs = 0
           confirmedAtMs = appliedAtMs
           onConfirmed(committed)
+          waiting.confirmed(commits)
         }
         kick()
       },
       (error: unknown) => {
+        waiting.fail(error)
         // `applying` stays set: nothing more may be written after a failure.
         onFailure(error)
         throw error
@@ -143,11 +154,14 @@ export function createOrderedPump(
       if (!batcher.isInside()) await flush()
       else if (applying !== null) await applying
     },
+    // A part is confirmed by the commit that is to come.
+    sealedConfirmed: () => waiting.until(begun + (hasParts ? 1 : 0)),
     oldestPendingUs: () => sentOldestUs || batcher.oldestCommitTimeUs(),
     confirmedAtMs: () => confirmedAtMs,
     stop() {
       stopped ??= new SyncError('SYNC-4001', 'The session ended')
       if (timer !== null) clearTimeout(timer)
+      waiting.fail(stopped)
       ended?.reject(stopped)
       ended?.promise.catch(() => {})
     },

@@ -8,6 +8,7 @@ import { SyncError } from '../core/errors.ts'
 import type { LogEvent } from '../core/transaction.ts'
 import type { Applier } from './applier.ts'
 import type { Batcher, SealedBatch } from './batcher.ts'
+import { createConfirmations } from './confirmations.ts'
 
 /** A position without rows is stored at most this often: a checkpoint costs the target a commit. */
 export const idleCheckpointMs = 1_000
@@ -32,6 +33,8 @@ export interface Pump {
   flush(): Promise<void>
   /** Confirms what can be, when no more events come: of a transaction that has not ended, global order confirms nothing. */
   finish(): Promise<void>
+  /** Resolves when every batch sealed so far is confirmed. Rejects when the pump fails or is stopped before. */
+  sealedConfirmed(): Promise<void>
   /** Commit time of the oldest transaction not confirmed; 0 when there is none. */
   oldestPendingUs(): number
   /** When the last batch was confirmed (performance.now clock). */
@@ -55,6 +58,7 @@ export function createPump(
   let stopped = false
   let sealed = 0
   let confirmed = 0
+  const waiting = createConfirmations()
 
   const isFull = (): boolean => batcher.rows() >= options.maxRows || batcher.bytes() >= options.maxBytes
 
@@ -66,9 +70,10 @@ export function createPump(
     return Math.max(0, batcher.openedAtMs() + options.maxDelayMs - performance.now())
   }
 
-  /** What sealing throws (chunks join then) fails like what applying throws. */
+  /** What sealing throws (chunks are handed out then) fails like what applying throws. */
   async function applySealed(): Promise<SealedBatch> {
     const batch = batcher.seal()
+    if (batch.after.length > 0) await Promise.all(batch.after)
     await applier.apply(batch)
     return batch
   }
@@ -82,6 +87,7 @@ export function createPump(
       (batch) => {
         applying = null
         confirmed++
+        waiting.confirmed(confirmed)
         applyingOldestUs = 0
         confirmedAtMs = performance.now()
         onConfirmed(batch)
@@ -89,6 +95,7 @@ export function createPump(
       },
       (error: unknown) => {
         // `applying` stays set: nothing more may be written after a failure.
+        waiting.fail(error)
         onFailure(error)
         throw error
       },
@@ -132,10 +139,12 @@ export function createPump(
     admit: () => null,
     flush,
     finish: flush,
+    sealedConfirmed: () => waiting.until(sealed),
     oldestPendingUs: () => applyingOldestUs || batcher.oldestCommitTimeUs(),
     confirmedAtMs: () => confirmedAtMs,
     stop() {
       stopped = true
+      waiting.fail(new SyncError('SYNC-4001', 'The session ended'))
       if (timer !== null) clearTimeout(timer)
     },
   }

@@ -1,6 +1,6 @@
 /**
  * Finishes the batch that a crash left half-written (DATA-PATH 5.2): reads exactly (from, to] of the log again, merges and plans it as
- * before, and runs the lanes that had not confirmed. Chunk rows of that batch are not repeated: load progress did not move, they are read again later.
+ * before, and runs the lanes that had not confirmed. Chunk rows that were under way are not repeated: load progress did not move, they are read again later.
  */
 import type { PositionTracker, UnfinishedBatch } from '../connectors/contract.ts'
 import { SyncError } from '../core/errors.ts'
@@ -9,9 +9,6 @@ import type { Position } from '../core/position.ts'
 import type { LogEvent, TransactionSlice } from '../core/transaction.ts'
 import { createBatcher } from './batcher.ts'
 import type { Router } from './router.ts'
-
-/** The bounds are those of the batch as it was. */
-const unbounded = { maxRows: Number.POSITIVE_INFINITY, maxBytes: Number.POSITIVE_INFINITY }
 
 export interface Reformed {
   readonly merge: Merge
@@ -27,7 +24,7 @@ export async function reform(
   tracker: PositionTracker,
   router: Router,
 ): Promise<Reformed> {
-  const batcher = createBatcher(tracker, router, [], () => {}, unbounded)
+  const batcher = createBatcher(tracker, router, [], () => {}, noChunks)
   const { to } = unfinished
   const finish = (rest: readonly LogEvent[]): Reformed => {
     if (batcher.isEmpty()) return { merge: createMerge(), commitTimeUs: 0, rest }
@@ -60,6 +57,9 @@ export async function reform(
     }
   }
 }
+
+const noChunks = (): Promise<never> =>
+  Promise.reject(new SyncError('SYNC-9001', 'a chunk was handed out while a batch was formed again'))
 
 /** Cuts a slice where `to` lies inside its transaction: the slices may be cut elsewhere than they were before the crash. */
 function cutAt(

@@ -13,11 +13,13 @@ import { type TableShape, tableName } from '../core/schema.ts'
 import type { LogEvent } from '../core/transaction.ts'
 import { type Applier, createApplier } from './applier.ts'
 import { type Batcher, createBatcher, type SealedBatch } from './batcher.ts'
+import { type ChunkWriter, createChunkWriter } from './chunk-writer.ts'
 import { type DefinitionContext, passDefinitionChange } from './definition-change.ts'
 import { readDefinitions } from './definitions.ts'
 import type { Gates } from './gates.ts'
 import { loadTables } from './loader.ts'
 import { ruleFor, schemaInScope } from './mapping.ts'
+import type { EngineOptions } from './options.ts'
 import { createOrderedPump } from './ordered-pump.ts'
 import { createPump, type Pump } from './pump.ts'
 import { reform } from './recovery.ts'
@@ -41,6 +43,9 @@ export type SessionEnd =
 /** A goal reached within this time means that the stream keeps up. */
 const caughtUpWithinMs = 3_000
 
+/** More at once only wait for each other at the target. */
+const maxLoadWriters = 4
+
 /** Bytes of a chunk in memory. */
 const maxChunkBytes = 16 * 1024 * 1024
 
@@ -50,6 +55,7 @@ export async function runSession(context: SessionContext): Promise<SessionEnd> {
   const lanes = options.order === 'global' ? 0 : options.lanes
   const sink = await target.sink(options.pipeline, {
     lanes,
+    loadWriters: loadWriters(options),
     origin: options.origin,
     counters: context.board.meter.sink,
   })
@@ -87,6 +93,7 @@ async function runWithSink(context: SessionContext, sink: Sink): Promise<Session
   const closeStream = (): void => void stream.close()
   context.drain.addEventListener('abort', closeStream, { once: true })
   let pump: Pump | null = null
+  let chunks: ChunkWriter | null = null
   try {
     if (context.drain.aborted) return { kind: 'drained', position }
     const applier = createApplier(
@@ -109,12 +116,24 @@ async function runWithSink(context: SessionContext, sink: Sink): Promise<Session
       router,
       load,
       () => pump?.kick(),
-      options.batch,
+      async (work, read) => {
+        await (chunks as ChunkWriter).write(work)
+        board.chunkWritten(work.rows.length)
+        board.meter.copied(read.table, work.destination.id, work.rows.length, read.bytes)
+      },
+      options.order === 'global',
     )
-    pump = pumpFor(context, batcher, applier, sink, end.reject)
+    const batches = pumpFor(context, batcher, applier, sink, end.reject)
+    pump = batches
     board.pump(pump)
+    chunks = createChunkWriter({
+      sink,
+      writers: loadWriters(options),
+      sealedConfirmed: () => batches.sealedConfirmed(),
+      onFailure: end.reject,
+    })
 
-    runLoad(context, batcher, pump, router, shapes, load, loadAbort.signal).catch(end.reject)
+    runLoad(context, batcher, pump, sink, router, shapes, load, loadAbort.signal).catch(end.reject)
     const turnstile = createTurnstile(context.gates.stream, router, {
       beforeWaiting: () => pump?.kick(),
       onHeld: (commitTimeUs) => board.held(commitTimeUs),
@@ -127,6 +146,7 @@ async function runWithSink(context: SessionContext, sink: Sink): Promise<Session
     context.drain.removeEventListener('abort', closeStream)
     loadAbort.abort(new SyncError('SYNC-4001', 'The session ended'))
     pump?.stop()
+    void chunks?.stop()
     await stream.close()
   }
 }
@@ -155,6 +175,9 @@ const logScope = (rules: SessionContext['options']['rules']): LogScope => ({
   takesTable: (id) => ruleFor(rules, id) !== null,
   takesSchema: (schema) => schemaInScope(rules, schema),
 })
+
+const loadWriters = ({ load }: EngineOptions): number =>
+  load.enabled ? Math.min(load.chunksInFlight, maxLoadWriters) : 0
 
 /** A key says how far a load got only in the order in which it was the last one; otherwise the table is loaded from its start. */
 function inPresentOrder(progress: LoadProgress, shapes: readonly TableShape[]): LoadProgress {
@@ -214,6 +237,11 @@ async function consumeLog(
   }
   if (!context.drain.aborted) throw new SyncError('SYNC-2101', 'The source ended the log stream')
   context.board.phase('draining')
+  const chunksWritten = batcher.closeLoad()
+  chunksWritten.catch(() => {})
+  await pump.finish()
+  await chunksWritten
+  // Progress of the chunks that were the last.
   await pump.finish()
   return { kind: 'drained', position: context.board.status().position }
 }
@@ -222,6 +250,7 @@ async function runLoad(
   context: SessionContext,
   batcher: Batcher,
   pump: Pump,
+  sink: Sink,
   router: Router,
   shapes: readonly TableShape[],
   stored: readonly LoadProgress[],
@@ -257,6 +286,7 @@ async function runLoad(
       signal,
     })
     await pump.flush()
+    await sink.closeWriters()
   }
   await catchUp(context, batcher, pump, signal)
 }

@@ -28,11 +28,13 @@ export interface StatusBoard {
   held(commitTimeUs: number): void
   loading(totals: LoadTotals): LoadCounters
   confirmed(batch: { position: Position; rows: number; batch: number }): void
+  /** Rows of a chunk are at the target. */
+  chunkWritten(rows: number): void
   retrying(error: SyncError, attempt: number): void
   status(): EngineStatus
   /** performance.now of the last sign of life: bytes from the source, a confirmed batch, a phase. */
   aliveAtMs(): number
-  /** Batches confirmed so far; a session that confirmed any has made progress. */
+  /** Batches and chunks confirmed so far; a session that confirmed any has made progress. */
   batches(): number
 }
 
@@ -111,6 +113,12 @@ export function createStatusBoard(gates: Gates): StatusBoard {
       position = next.position
       batch = next.batch
       rowsApplied += next.rows
+      batches++
+      touchedAtMs = performance.now()
+    },
+    chunkWritten(rows) {
+      samples.push({ atMs: performance.now(), rows: rowsApplied })
+      rowsApplied += rows
       batches++
       touchedAtMs = performance.now()
     },

@@ -13,7 +13,6 @@ export interface TableTally {
   inserted: number
   updated: number
   deleted: number
-  copied: number
   bytes: number
 }
 
@@ -23,7 +22,6 @@ export interface BatchTally {
   of(source: TableId, target: TableId): TableTally
   outOfScope: number
   transactions: number
-  chunkBytes: number
 }
 
 export function createTally(): BatchTally {
@@ -40,7 +38,6 @@ export function createTally(): BatchTally {
           inserted: 0,
           updated: 0,
           deleted: 0,
-          copied: 0,
           bytes: 0,
         }
         tables.set(name, tally)
@@ -49,6 +46,5 @@ export function createTally(): BatchTally {
     },
     outOfScope: 0,
     transactions: 0,
-    chunkBytes: 0,
   }
 }

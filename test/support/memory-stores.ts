@@ -428,7 +428,7 @@ export class MemoryTarget {
         if (fails()) throw lost()
         for (const slot of this.slots.values())
           if (slot.epoch >= epoch) throw new SyncError('SYNC-4002', 'fenced')
-        for (let i = 0; i <= 8; i++) {
+        for (let i = 0; i <= 16; i++) {
           const slot = this.slots.get(i)
           if (slot === undefined) this.slots.set(i, { epoch, batch: 0, part: 0 })
           else slot.epoch = epoch
@@ -472,6 +472,9 @@ export class MemoryTarget {
           slot.batch = header.batch
           slot.part = phase
         }),
+      applyChunk: (writer, { destination, rows }) =>
+        transaction(8 + writer, () => this.write({ tables: [{ destination, removals: [], upserts: rows }] })),
+      closeWriters: async () => {},
       storeLoad: (load) => transaction(0, () => this.storeLoad(load)),
       close: async () => {},
     }

@@ -3,14 +3,15 @@
  * decides who goes on (run.ts), so that every interleaving can happen, and every engine can die or freeze at every step.
  *
  * The rules are the production's own (merge, plan, chunk window); the wiring between them is written down here a second time, from
- * DATA-PATH: consume, strike, let chunks join, seal, write small or large, take over, form a broken batch again.
+ * DATA-PATH: consume, strike, hand out chunks and write them beside the batches, seal, write small or large, take over, form a broken batch
+ * again.
  */
 import type { ChunkWindow } from '../chunk-window.ts'
 import type { Merge, NetChanges } from '../merge.ts'
 import { type Destination, type LaneWork, planDigest } from '../plan.ts'
 import { type LogCoordinate, type Position, samePosition } from '../position.ts'
 import type { RowChange, TransactionSlice } from '../transaction.ts'
-import type { Row, Value } from '../value.ts'
+import { keyOf, type Row, type Value } from '../value.ts'
 import { keepsUniqueKey, type Mutant, mergeOf, planOf, windowOf } from './mutants.ts'
 import type { ModelSource } from './source.ts'
 import { destinationOf, type ModelTable, tableNamed, tables } from './tables.ts'
@@ -61,7 +62,8 @@ export interface ModelEngine {
 interface Ticket {
   readonly table: ModelTable
   window: ChunkWindow | null
-  reached: { readonly after: Value; readonly done: boolean } | null
+  reached: { readonly after: Value; readonly done: boolean; readonly rows: readonly Row[] } | null
+  state: 'waiting' | 'handed out' | 'written'
 }
 
 interface Sealed {
@@ -69,6 +71,8 @@ interface Sealed {
   readonly to: Position
   readonly merge: Merge
   readonly load: readonly ModelProgress[]
+  /** Chunks under way that the batch touches. */
+  readonly behind: readonly Ticket[]
 }
 
 /** @param saw told of situations that the tests want to be sure of having met */
@@ -99,6 +103,10 @@ export function createModelEngine(
   let merge = mergeOf(mutant)
   let load = new Map<string, ModelProgress>()
   let moved = false
+  let behind = new Set<Ticket>()
+  let sealed = 0
+  let confirmed = 0
+  const freeWriters = Array.from({ length: settings.chunksInFlight }, (_, i) => settings.lanes + 1 + i)
 
   function start(steps: Steps<void>): void {
     tasks.push({ steps, wait: undefined })
@@ -161,40 +169,76 @@ export function createModelEngine(
         coordinate = source.endOf(Number(position.token))
       } else {
         for (const change of slice.changes) {
-          for (const ticket of tickets.get(change.table.id.name) ?? []) ticket.window?.touch(change, slice.id)
+          for (const ticket of tickets.get(change.table.id.name) ?? []) {
+            if (ticket.window?.touch(change, slice.id) === true) behind.add(ticket)
+          }
           route(merge, change)
         }
         position = after(position, slice)
         coordinate = slice.coordinate
         moved = true
       }
-      joinReady()
+      handOut()
     }
   }
 
   // ----------------------------------------------------------------------------------------------------------- chunks
 
-  /** Chunks of one table join in key order, so that the table's progress is one key. */
-  function joinReady(): void {
-    for (const [name, waiting] of tickets) {
-      for (let ticket = waiting[0]; ticket !== undefined; ticket = waiting[0]) {
-        const { window, reached } = ticket
-        if (window === null || reached === null || !window.reached(coordinate)) break
-        merge.addChunkRows(destinations.get(name) as Destination, window.take())
-        load.set(name, { table: name, ...reached })
-        moved = true
-        saw('chunk joined')
-        waiting.shift()
+  /** Only where the open batch is without changes: what is handed out is written behind the batches sealed before it. */
+  function handOut(): void {
+    if (merge.changes > 0 && mutant !== 'handedOutAmongChanges') return
+    for (const waiting of tickets.values()) {
+      for (const ticket of waiting) {
+        const { window, reached, state } = ticket
+        if (window === null || reached === null || state !== 'waiting' || !window.reached(coordinate))
+          continue
+        ticket.state = 'handed out'
+        start(
+          writeChunk(
+            ticket,
+            window.take().map((ordinal) => reached.rows[ordinal] as Row),
+            sealed,
+          ),
+        )
       }
-      if (waiting.length === 0) tickets.delete(name)
     }
+  }
+
+  function* writeChunk(ticket: Ticket, rows: readonly Row[], goal: number): Steps<void> {
+    const { name } = ticket.table.shape.id
+    if (mutant === 'progressBeforeRows') {
+      ticket.state = 'written'
+      countWritten(name)
+    }
+    if (rows.length > 0) {
+      yield () => (confirmed >= goal || mutant === 'chunkOvertakesBatch') && freeWriters.length > 0
+      const slot = freeWriters.shift() as number
+      const destination = destinations.get(name) as Destination
+      yield* send({ kind: 'chunk', slot, work: { tables: [{ destination, removals: [], upserts: rows }] } })
+      freeWriters.push(slot)
+    }
+    ticket.state = 'written'
+    saw('chunk written')
+    countWritten(name)
+  }
+
+  /** Chunks of one table are counted in key order, so that the table's progress is one key. */
+  function countWritten(name: string): void {
+    const waiting = tickets.get(name) ?? []
+    for (let ticket = waiting[0]; ticket?.state === 'written'; ticket = waiting[0]) {
+      const { after: last, done } = ticket.reached as NonNullable<Ticket['reached']>
+      load.set(name, { table: name, after: last, done })
+      moved = true
+      waiting.shift()
+    }
+    if (waiting.length === 0) tickets.delete(name)
   }
 
   function open(table: ModelTable, behind: Ticket | null): Ticket {
     const { name } = table.shape.id
     const waiting = tickets.get(name) ?? []
     tickets.set(name, waiting)
-    const ticket: Ticket = { table, window: null, reached: null }
+    const ticket: Ticket = { table, window: null, reached: null, state: 'waiting' }
     waiting.splice(behind === null ? waiting.length : waiting.indexOf(behind) + 1, 0, ticket)
     return ticket
   }
@@ -217,11 +261,12 @@ export function createModelEngine(
       const cut = settings.shortReads && found.length > 1
       const rows = cut ? found.slice(0, 1) : found
       const rest = cut ? open(table, ticket) : null
-      ticket.window.arrive({ rows, isInLow: (id) => Number(id.slice(1)) < low, high })
+      const keys = rows.map((row) => keyOf(row, table.shape.primaryKey?.ordinals ?? []))
+      ticket.window.arrive({ keys, isInLow: (id) => Number(id.slice(1)) < low, high })
       if (ticket.window.rows < rows.length) saw('row struck')
       const last = cut ? (rows[0] as Row)[0] : (upTo ?? rows.at(-1)?.[0] ?? lower)
-      ticket.reached = { after: last as Value, done: rest === null && upTo === null }
-      joinReady()
+      ticket.reached = { after: last as Value, done: rest === null && upTo === null, rows }
+      handOut()
       if (rest === null) return
       ticket = rest
       lower = last as Value
@@ -261,49 +306,52 @@ export function createModelEngine(
 
   const digestOf = (net: NetChanges, lanes: number): string =>
     planDigest(
-      net.destinations.filter((table) => table.changes.size > 0).map((table) => table.destination),
+      net.destinations.map((table) => table.destination),
       lanes,
     )
 
   function seal(): Sealed {
-    const sealed = { from, to: position, merge, load: [...load.values()] }
+    const batch: Sealed = { from, to: position, merge, load: [...load.values()], behind: [...behind] }
     from = position
     merge = mergeOf(mutant)
     load = new Map()
+    behind = new Set()
     moved = false
-    return sealed
+    sealed++
+    handOut()
+    return batch
   }
 
   function* apply(): Steps<void> {
     for (;;) {
       yield () => moved
-      const sealed = seal()
+      const next = seal()
       applying = true
       batch++
-      yield* write(sealed)
+      const { behind: chunks } = next
+      if (chunks.some(({ state }) => state !== 'written')) saw('batch waits for a chunk')
+      yield () => chunks.every(({ state }) => state === 'written') || mutant === 'batchOvertakesChunk'
+      yield* write(next)
       applying = false
+      confirmed++
     }
   }
 
-  function* write(sealed: Sealed): Steps<void> {
-    const net = sealed.merge.net()
-    const isSmall = sealed.merge.rows <= settings.smallBatchRows
+  function* write(batchToWrite: Sealed): Steps<void> {
+    const net = batchToWrite.merge.net()
+    const isSmall = batchToWrite.merge.rows <= settings.smallBatchRows
     const lanes = isSmall ? 1 : settings.lanes
     const plan = planOf(mutant, net, lanes)
     const header: ModelHeader = {
       batch,
-      from: sealed.from,
-      to: sealed.to,
+      from: batchToWrite.from,
+      to: batchToWrite.to,
       lanes,
       phases: plan.phases,
       digest: digestOf(net, lanes),
     }
     const whole = plan.work[0]?.[0] as LaneWork
-    let { load: progress } = sealed
-    if (mutant === 'progressBeforeRows' && progress.length > 0) {
-      yield* send({ kind: 'load', load: progress })
-      progress = []
-    }
+    const { load: progress } = batchToWrite
     if (isSmall && mutant === 'positionBeforeData') {
       yield* send({ kind: 'bare-position', header })
       yield* send({ kind: 'bare-data', lane: 0, work: whole, load: progress })
@@ -375,7 +423,10 @@ export function createModelEngine(
   }
 
   function* main(): Steps<void> {
-    const found = (yield* send({ kind: 'take-over', lanes: settings.lanes })) as Found
+    const found = (yield* send({
+      kind: 'take-over',
+      lanes: settings.lanes + settings.chunksInFlight,
+    })) as Found
     batch = found.batch
     position = found.position ?? { token: String(source.executed), ordinal: 0 }
     if (found.position === null) yield* send({ kind: 'begin', position })

@@ -19,14 +19,15 @@ export const mutants = {
   windowInsideTransaction: 'a chunk is opened while the consumer stands inside a transaction',
   sliceEndsWithTransaction:
     'a slice in the midst of a transaction is said to reach to its end: a chunk that shows the rest joins too early',
-  chunkWinsOverLog: "a chunk's row replaces what the log says in the same batch",
+  chunkOvertakesBatch: 'rows of a chunk are written while batches before them are under way',
+  batchOvertakesChunk: 'a batch is written while rows of a chunk that it touches are under way',
+  handedOutAmongChanges: 'rows of a chunk are handed out although the open batch has changes before them',
   noopUpdatesDropped: 'an update that ends as it began is not written',
   keyChangeAsUpdate: 'a changed key is written as an update of the new key',
   removalsNotFirst: 'upserts are written before removals',
   uniqueKeysIgnored: 'the plan does not know the unique keys',
   hiddenKeysIgnored: 'the plan does not know unique keys over expressions and generated columns',
   noBarrier: 'removals and upserts under a collation are written side by side',
-  chunkRowsInLanes: 'rows of chunks move the changes of the log to other lanes',
   positionBeforeData: 'the position is stored before the data',
   progressBeforeRows: "a chunk's progress is stored before its rows",
   noHeader: "a large batch's bounds are not stored before its lanes start",
@@ -43,11 +44,6 @@ export function mergeOf(mutant: Mutant | null): Merge {
   const merge = createMerge()
   const inner = { ...merge }
   switch (mutant) {
-    case 'chunkWinsOverLog':
-      inner.addChunkRows = (destination, rows) => {
-        for (const row of rows) merge.add({ destination, before: null, after: row })
-      }
-      break
     case 'keyChangeAsUpdate':
       inner.add = ({ destination, before, after }) => {
         const { ordinals } = destination.key
@@ -92,19 +88,13 @@ export function planOf(mutant: Mutant | null, net: NetChanges, lanes: number): B
     }))
     return { ...plan, phases: 1, work: [work] }
   }
-  if (mutant === 'chunkRowsInLanes') {
-    const chunkRows = net.destinations.reduce((sum, table) => sum + table.chunkRows.size, 0)
-    const shifted = (phase: readonly LaneWork[]) =>
-      phase.map((_, lane) => phase[(lane + chunkRows) % lanes] as LaneWork)
-    return { ...plan, work: plan.work.map(shifted) }
-  }
   return plan
 }
 
 export function windowOf(mutant: Mutant | null, table: TableShape, consumedUpTo: Position): ChunkWindow {
   const asked = mutant === 'windowInsideTransaction' ? { ...consumedUpTo, ordinal: 0 } : consumedUpTo
   const window = createChunkWindow(table, asked)
-  return mutant === 'noStriking' ? { ...window, touch: () => {} } : window
+  return mutant === 'noStriking' ? { ...window, touch: () => false } : window
 }
 
 /** The order in which a target transaction runs its work: removals of all tables, then upserts of all tables. */

@@ -61,6 +61,8 @@ export type Body =
       readonly work: LaneWork
     }
   | { readonly kind: 'load'; readonly load: readonly ModelProgress[] }
+  /** Rows of a chunk, in the slot of a writer behind those of the lanes. */
+  | { readonly kind: 'chunk'; readonly slot: number; readonly work: LaneWork }
   /** Only mutants send these: data without a mark, and a position without data. */
   | {
       readonly kind: 'bare-data'
@@ -106,7 +108,10 @@ export function createModelTarget(source: ModelSource, mutant: Mutant | null): M
   const written = new Set<string>()
   let newestEpoch = 0
 
-  const slotOf = (body: Body): number => (body.kind === 'lane' || body.kind === 'bare-data' ? body.lane : 0)
+  const slotOf = (body: Body): number => {
+    if (body.kind === 'chunk') return body.slot
+    return body.kind === 'lane' || body.kind === 'bare-data' ? body.lane : 0
+  }
   const markOf = (slot: number): Mark => {
     let mark = marks.get(slot)
     if (mark === undefined) {
@@ -201,6 +206,9 @@ export function createModelTarget(source: ModelSource, mutant: Mutant | null): M
         break
       case 'load':
         store(body.load)
+        break
+      case 'chunk':
+        write(body.work)
         break
       case 'bare-data':
         write(body.work)

@@ -101,7 +101,11 @@ test('a transaction that does not fit the log of the target says so', async () =
     await sql.query('CREATE DATABASE own')
     await sql.query('CREATE TABLE own.big (id INT PRIMARY KEY, b LONGBLOB)')
     const big = await destinationOf(sql, 'own', 'big')
-    const sink = await createSink(() => openConnection(server), 'parts', { lanes: 0, origin: 'here' })
+    const sink = await createSink(() => openConnection(server), 'parts', {
+      lanes: 0,
+      loadWriters: 0,
+      origin: 'here',
+    })
     await sink.takeOver(1n)
     await sink.begin(at(0))
     const parts = await sink.beginParts(1)

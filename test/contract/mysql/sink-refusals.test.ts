@@ -187,7 +187,7 @@ test('without the privileges to make its tables the sink says what is missing', 
   const poor = await createSink(
     () => openConnection({ ...server, user: f.database, password: 'pw' }),
     `${f.pipeline}_poor`,
-    { lanes: 1, origin: 'here' },
+    { lanes: 1, loadWriters: 0, origin: 'here' },
   )
   await expect(poor.takeOver(1n)).rejects.toMatchObject({ code: 'SYNC-3103' })
   await poor.close()
@@ -204,6 +204,7 @@ test('an account that may write the tables but not create them is enough once th
     `${f.pipeline}_own`,
     {
       lanes: 1,
+      loadWriters: 0,
       origin: 'here',
     },
   )
@@ -227,7 +228,11 @@ test('a server with a small max_allowed_packet and one that is read-only', async
     await sql.query('CREATE DATABASE own')
     await sql.query('CREATE TABLE own.big (id INT PRIMARY KEY, b LONGBLOB)')
     const big = await destinationOf(sql, 'own', 'big')
-    const mine = await createSink(() => openConnection(server), 'small-packets', { lanes: 1, origin: 'here' })
+    const mine = await createSink(() => openConnection(server), 'small-packets', {
+      lanes: 1,
+      loadWriters: 0,
+      origin: 'here',
+    })
     await mine.takeOver(1n)
     await mine.begin(at(0))
     let written = 0

@@ -37,7 +37,7 @@ export interface SinkFixture {
   /** For looking and for disturbing. */
   readonly sql: Connection
   /** A sink of the same pipeline, not yet in charge. */
-  sink(lanes?: number, server?: Reachable): Promise<Sink>
+  sink(lanes?: number, server?: Reachable, loadWriters?: number): Promise<Sink>
   /** A sink that has taken over. */
   owner(epoch: bigint, lanes?: number): Promise<{ sink: Sink; resume: Resume }>
   destination(table: string, columns?: readonly string[]): Promise<Destination>
@@ -57,8 +57,12 @@ export async function sinkFixture(prefix: string): Promise<SinkFixture> {
     pipeline: unique,
     database: unique,
     sql,
-    async sink(lanes = 2, through = server) {
-      const sink = await createSink(() => openConnection(through), unique, { lanes, origin: 'here' })
+    async sink(lanes = 2, through = server, loadWriters = 0) {
+      const sink = await createSink(() => openConnection(through), unique, {
+        lanes,
+        loadWriters,
+        origin: 'here',
+      })
       sinks.push(sink)
       return sink
     },

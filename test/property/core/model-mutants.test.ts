@@ -12,7 +12,6 @@ import { histories, type Lean } from './histories.ts'
 /** Bugs that need a rare meeting are looked for where it is less rare. */
 const leans: Partial<Record<Mutant, Lean>> = {
   windowInsideTransaction: { engine: { sliceChanges: 1, chunkRows: 1, maxRows: 2 }, table: 0, unseen: 2 },
-  chunkRowsInLanes: { engine: { smallBatchRows: 0, lanes: 3 } },
   oldLanesForNewPlan: { engine: { smallBatchRows: 0 }, table: 0 },
 }
 

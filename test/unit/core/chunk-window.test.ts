@@ -1,11 +1,30 @@
 import { describe, expect, it } from 'vitest'
-import { createChunkWindow } from '../../../src/core/chunk-window.ts'
+import { type ChunkWindow, createChunkWindow as createWindow } from '../../../src/core/chunk-window.ts'
+import type { Position } from '../../../src/core/position.ts'
+import type { TableShape } from '../../../src/core/schema.ts'
+import { keyOf } from '../../../src/core/value.ts'
 import { column, shape } from './shapes.ts'
+
+type Rows = (number | string)[][]
+
+/** A window that is shown rows and gives them back, where the real one is shown their keys and gives ordinals. */
+function createChunkWindow(table: TableShape, consumed: Position, maxTouchedBytes?: number) {
+  const window: ChunkWindow = createWindow(table, consumed, maxTouchedBytes)
+  let rows: Rows = []
+  return Object.assign(Object.create(window) as ChunkWindow, {
+    arrive: (chunk: { rows: Rows; isInLow: (id: string) => boolean; high: ReturnType<typeof at> }) => {
+      rows = chunk.rows
+      const keys = rows.map((row) => keyOf(row, table.primaryKey?.ordinals ?? []))
+      window.arrive({ keys, isInLow: chunk.isInLow, high: chunk.high })
+    },
+    take: () => window.take().map((ordinal) => rows[ordinal]),
+  })
+}
 
 const t = shape('t', [column('id'), column('v')])
 const at = (offset: number) => ({ file: 1, offset })
 const start = { token: '', ordinal: 0 }
-const arrived = (rows: (number | string)[][], low: string[], high: number) => ({
+const arrived = (rows: Rows, low: string[], high: number) => ({
   rows,
   isInLow: (id: string) => low.includes(id),
   high: at(high),
@@ -108,6 +127,30 @@ describe('chunk window', () => {
       ['1', 5, 'X'],
       ['x', 5, '1'],
     ])
+  })
+
+  it('tells of changes that meet a row that was handed out, and of no others', () => {
+    const window = createChunkWindow(t, start)
+    window.arrive(
+      arrived(
+        [
+          [1, 1],
+          [2, 1],
+          [3, 1],
+        ],
+        [],
+        10,
+      ),
+    )
+    expect(window.touch({ table: t, before: [2, 1], after: null }, 'a')).toBe(false)
+    expect(window.take()).toEqual([
+      [1, 1],
+      [3, 1],
+    ])
+    expect(window.touch({ table: t, before: [2, 1], after: [4, 1] }, 'b')).toBe(false)
+    expect(window.touch({ table: t, before: [1, 1], after: [4, 1] }, 'b')).toBe(true)
+    expect(window.touch({ table: t, before: [4, 1], after: [3, 1] }, 'b')).toBe(true)
+    expect(window.touch({ table: t, before: [1, 1], after: [1, 2] }, 'c')).toBe(true)
   })
 
   it('does not mind other tables', () => {

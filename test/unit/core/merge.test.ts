@@ -7,7 +7,6 @@ const t = destination('t', ['id', 'v'])
 const effect = (merge: Merge) =>
   merge.net().destinations.map((net) => ({
     changes: [...net.changes.values()].map(({ before, after }) => [before, after]),
-    chunk: [...net.chunkRows.values()],
   }))
 
 describe('merge', () => {
@@ -22,7 +21,6 @@ describe('merge', () => {
             [1, 10],
           ],
         ],
-        chunk: [],
       },
     ])
     expect(merge.rows).toBe(1)
@@ -80,59 +78,15 @@ describe('merge', () => {
     ])
   })
 
-  it('lets the log win over a chunk, whichever comes first, and also when its net effect is nothing', () => {
-    const merge = createMerge()
-    merge.add({ destination: t, before: [1, 1], after: [1, 2] })
-    merge.add({ destination: t, before: null, after: [2, 1] })
-    merge.add({ destination: t, before: [2, 1], after: null })
-    merge.addChunkRows(t, [
-      [1, 1],
-      [2, 1],
-      [3, 3],
-      [4, 4],
-      [5, 5],
-    ])
-    merge.add({ destination: t, before: [3, 3], after: [3, 8] })
-    merge.add({ destination: t, before: [4, 4], after: null })
-    expect(effect(merge)).toEqual([
-      {
-        changes: [
-          [
-            [1, 1],
-            [1, 2],
-          ],
-          [null, null],
-          [
-            [3, 3],
-            [3, 8],
-          ],
-          [[4, 4], null],
-        ],
-        chunk: [[5, 5]],
-      },
-    ])
-    expect(merge.rows).toBe(5)
-  })
-
-  it('orders destinations by the log alone', () => {
-    const u = destination('u', ['id'])
-    const merge = createMerge()
-    merge.addChunkRows(u, [[1]])
-    merge.add({ destination: t, before: null, after: [1, 1] })
-    expect(merge.net().destinations.map((d) => d.destination)).toEqual([t, u])
-    merge.add({ destination: u, before: null, after: [2] })
-    expect(merge.net().destinations.map((d) => d.destination)).toEqual([t, u])
-  })
-
   it('counts memory up and down: a hot row does not grow the batch', () => {
     const merge = createMerge()
     merge.add({ destination: t, before: [1, 'x'], after: [1, 'y'] })
     const once = merge.bytes
     for (let i = 0; i < 1000; i++) merge.add({ destination: t, before: [1, 'y'], after: [1, 'y'] })
     expect(merge.bytes).toBe(once)
-    merge.addChunkRows(t, [[2, 'z'.repeat(1000)]])
+    merge.add({ destination: t, before: null, after: [2, 'z'.repeat(1000)] })
     expect(merge.bytes).toBeGreaterThan(once + 1000)
-    merge.add({ destination: t, before: [2, ''], after: null })
+    merge.add({ destination: t, before: [2, 'z'.repeat(1000)], after: null })
     expect(merge.bytes).toBeLessThan(once + 1000)
     expect(merge.rows).toBe(2)
   })

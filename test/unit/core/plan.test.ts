@@ -6,14 +6,9 @@ import { destination, uniqueKey } from './shapes.ts'
 
 type Change = readonly [Destination, Row | null, Row | null]
 
-function plan(
-  changes: readonly Change[],
-  lanes: number,
-  chunk: readonly [Destination, readonly Row[]][] = [],
-): BatchPlan {
+function plan(changes: readonly Change[], lanes: number): BatchPlan {
   const merge = createMerge()
   for (const [to, before, after] of changes) merge.add({ destination: to, before, after })
-  for (const [to, rows] of chunk) merge.addChunkRows(to, rows)
   return planBatch(merge.net(), lanes)
 }
 
@@ -195,42 +190,6 @@ describe('plan', () => {
         4,
       ).phases,
     ).toBe(1)
-  })
-
-  it('writes chunk rows as upserts and lets them change nothing for the log', () => {
-    const changes: Change[] = [
-      [byteUnique, [1, 100], [1, 101]],
-      [byteUnique, [2, 200], [2, 100]],
-      [collatingKey, null, ['q', 1]],
-    ]
-    const chunk: [Destination, Row[]][] = [
-      [
-        collatingKey,
-        [
-          ['z', 1],
-          ['y', 2],
-        ],
-      ],
-      [
-        byteUnique,
-        [
-          [5, 500],
-          [6, 600],
-        ],
-      ],
-    ]
-    const without = flat(plan(changes, 4))
-    const together = flat(plan(changes, 4, chunk))
-    expect(together).toHaveLength(without.length)
-    const chunkRows = new Set(chunk.flatMap(([, rows]) => rows))
-    const logPart = together.map((phase) =>
-      phase.map(({ removals, upserts }) => ({
-        removals,
-        upserts: upserts.filter((row) => !chunkRows.has(row)),
-      })),
-    )
-    expect(logPart).toEqual(without)
-    expect(together.flat().flatMap((lane) => lane.upserts)).toHaveLength(3 + 4)
   })
 })
 

@@ -1,14 +1,16 @@
 /**
- * The open batch, its chunks and the pump, where a random history hardly goes: a load that is faster than its target, a chunk that was cut
+ * The open batch, its chunks and the pump, where a random history hardly goes: what chunks and batches wait for, a chunk that was cut
  * short on a busy log, an end in the middle of a wait.
  */
 import { expect, it, vi } from 'vitest'
-import type { ChunkRows } from '../../../src/connectors/contract.ts'
+import type { ChunkRows, ChunkWork } from '../../../src/connectors/contract.ts'
+import type { Destination } from '../../../src/core/plan.ts'
 import type { TableShape } from '../../../src/core/schema.ts'
 import type { TransactionSlice } from '../../../src/core/transaction.ts'
 import type { Row } from '../../../src/core/value.ts'
 import type { Applier } from '../../../src/streamer/applier.ts'
-import { type Batcher, createBatcher } from '../../../src/streamer/batcher.ts'
+import { type Batcher, createBatcher, type WriteChunk } from '../../../src/streamer/batcher.ts'
+import { createChunkWriter } from '../../../src/streamer/chunk-writer.ts'
 import type { TableRule } from '../../../src/streamer/options.ts'
 import { createPump, type PumpOptions } from '../../../src/streamer/pump.ts'
 import { createRouter } from '../../../src/streamer/router.ts'
@@ -27,10 +29,11 @@ const rule: TableRule = {
 const [numbers, texts] = shapes as [TableShape, TableShape]
 const options: PumpOptions = { maxRows: 100, maxBytes: 1 << 20, maxDelayMs: 0, smallBatchRows: 10 }
 
-const batcherOf = (onReady = (): void => {}): Batcher => {
-  const router = createRouter([rule], shapes, new Map(shapes.map((shape) => [`s.${shape.id.name}`, shape])))
-  return createBatcher(createTracker({ token: '0', ordinal: 0 }), router, [], onReady, options)
-}
+const routerOf = () =>
+  createRouter([rule], shapes, new Map(shapes.map((shape) => [`s.${shape.id.name}`, shape])))
+
+const batcherOf = (onReady = (): void => {}, writeChunk: WriteChunk = async () => {}): Batcher =>
+  createBatcher(createTracker({ token: '0', ordinal: 0 }), routerOf(), [], onReady, writeChunk)
 
 const chunk = (rows: readonly Row[], high: number, complete = true): ChunkRows => ({
   rows,
@@ -68,9 +71,100 @@ const slowApplier = (): Applier & { confirm(): void; readonly sizes: number[] } 
   }
 }
 
-it('a load that is faster than its target fills one batch, and then waits', async () => {
+/** Writes chunks when it is told to. */
+const slowChunks = () => {
+  const works: ChunkWork[] = []
+  const pending: PromiseWithResolvers<void>[] = []
+  return {
+    works,
+    write: (work: ChunkWork): Promise<void> => {
+      works.push(work)
+      const written = Promise.withResolvers<void>()
+      pending.push(written)
+      return written.promise
+    },
+    confirm: async (i: number): Promise<void> => {
+      pending[i]?.resolve()
+      await new Promise((resolve) => setImmediate(resolve))
+    },
+  }
+}
+
+const rowsOf = (ids: readonly number[]): Row[] => ids.map((id) => [id, null, 1])
+
+it('rows of a chunk are handed out where the open batch has no change, and what touches them waits', async () => {
+  const chunks = slowChunks()
+  const batcher = batcherOf(() => {}, chunks.write)
+  const ticket = batcher.placeChunk(numbers)
+  await ticket.open()
+  batcher.consume(transaction(1, numbers, rowsOf([7])))
+  ticket.deliver(chunk(rowsOf([1, 2, 3]), 1), { after: [3], done: false })
+  // What was consumed before has to be written before: it has to be sealed.
+  expect(chunks.works).toEqual([])
+  batcher.consume(transaction(2, numbers, rowsOf([2])))
+  expect(batcher.seal().after).toEqual([])
+  expect(chunks.works.map(({ rows }) => rows)).toEqual([rowsOf([1, 3])])
+  batcher.consume(transaction(3, numbers, rowsOf([2, 9])))
+  batcher.consume(transaction(4, texts, [['a', null, 1]]))
+  expect(batcher.seal().after).toEqual([])
+  batcher.consume(transaction(5, numbers, rowsOf([3])))
+  const meeting = batcher.seal()
+  expect(meeting.after).toHaveLength(1)
+  let mayGo = false
+  void Promise.all(meeting.after).then(() => {
+    mayGo = true
+  })
+  await new Promise((resolve) => setImmediate(resolve))
+  expect(mayGo).toBe(false)
+  await chunks.confirm(0)
+  expect(mayGo).toBe(true)
+})
+
+it('progress is told when the rows are written, in key order', async () => {
+  const chunks = slowChunks()
+  let readies = 0
+  const batcher = batcherOf(() => {
+    readies++
+  }, chunks.write)
+  batcher.consume({ kind: 'progress', coordinate: { file: 1, offset: 5 } })
+  const [first, second] = [batcher.placeChunk(numbers), batcher.placeChunk(numbers)]
+  await first.open()
+  await second.open()
+  second.deliver(chunk(rowsOf([5, 6]), 5), { after: [6], done: true })
+  first.deliver(chunk(rowsOf([1, 2]), 5), { after: [2], done: false })
+  expect(chunks.works.map(({ rows }) => rows)).toEqual([rowsOf([5, 6]), rowsOf([1, 2])])
+  const before = readies
+  await chunks.confirm(0)
+  expect(batcher.hasWork()).toBe(false)
+  await chunks.confirm(1)
+  await Promise.all([first.written, second.written])
+  expect(readies).toBeGreaterThan(before)
+  expect(batcher.seal().load).toMatchObject([{ table: 's.n', after: [6], rows: 4, done: true }])
+})
+
+it('a closed load hands out nothing more, and ends when what was handed out is written', async () => {
+  const chunks = slowChunks()
+  const batcher = batcherOf(() => {}, chunks.write)
+  const [first, second] = [batcher.placeChunk(numbers), batcher.placeChunk(numbers)]
+  await first.open()
+  await second.open()
+  batcher.consume({ kind: 'progress', coordinate: { file: 1, offset: 5 } })
+  first.deliver(chunk(rowsOf([1]), 5), { after: [1], done: false })
+  let isClosed = false
+  const closed = batcher.closeLoad().then(() => {
+    isClosed = true
+  })
+  second.deliver(chunk(rowsOf([2]), 5), { after: [2], done: true })
+  await new Promise((resolve) => setImmediate(resolve))
+  expect([chunks.works.length, isClosed]).toEqual([1, false])
+  await chunks.confirm(0)
+  await closed
+  expect(batcher.seal().load).toMatchObject([{ after: [1], done: false }])
+})
+
+it('a chunk is written behind the batches that were sealed before it', async () => {
   const applier = slowApplier()
-  const batcher = batcherOf(() => pump.kick())
+  const batcher = batcherOf()
   const pump = createPump(
     batcher,
     applier,
@@ -78,31 +172,29 @@ it('a load that is faster than its target fills one batch, and then waits', asyn
     () => {},
     () => {},
   )
-  batcher.consume({ kind: 'progress', coordinate: { file: 1, offset: 0 } })
-  let read = 0
-  let joined = 0
-  // As the loader does: the next chunk is read when this one has joined.
-  const load = (async () => {
-    for (let first = 0; first < 1_000; first += 50) {
-      const ticket = batcher.placeChunk(numbers)
-      await ticket.open()
-      read++
-      const rows = Array.from({ length: 50 }, (_, i): Row => [first + i, null, 1])
-      ticket.deliver(chunk(rows, 0), { after: [first + 49], done: first === 950 })
-      await ticket.joined
-      joined++
-    }
-  })()
-  await new Promise((resolve) => setTimeout(resolve, 20))
-  // One is applied, two fill the next batch, and one waits.
-  expect([read, joined]).toEqual([4, 3])
-  expect(batcher.rows()).toBe(100)
-  const confirming = setInterval(() => applier.confirm(), 1)
-  await load
-  await pump.flush()
-  clearInterval(confirming)
-  expect(Math.max(...applier.sizes)).toBe(100)
-  expect(applier.sizes.reduce((sum, rows) => sum + rows)).toBe(1_000)
+  const written: number[] = []
+  const writer = createChunkWriter({
+    sink: { applyChunk: async (_, { rows }) => void written.push(rows.length) },
+    writers: 1,
+    sealedConfirmed: () => pump.sealedConfirmed(),
+    onFailure: () => {},
+  })
+  const { destination } = routerOf().route(numbers) as { destination: Destination }
+  batcher.consume(transaction(1, numbers, rowsOf([1])))
+  pump.kick()
+  const done = writer.write({ destination, rows: rowsOf([2, 3]) })
+  await new Promise((resolve) => setImmediate(resolve))
+  expect(written).toEqual([])
+  applier.confirm()
+  await done
+  expect(written).toEqual([2])
+  batcher.consume(transaction(2, numbers, rowsOf([1])))
+  pump.kick()
+  const cut = writer.write({ destination, rows: rowsOf([4]) })
+  pump.stop()
+  await expect(cut).rejects.toMatchObject({ code: 'SYNC-4001' })
+  await writer.stop()
+  expect(written).toEqual([2])
 })
 
 it('the rest of a chunk that was cut short never makes the log wait before it is read', async () => {
@@ -119,10 +211,10 @@ it('the rest of a chunk that was cut short never makes the log wait before it is
     expect(batcher.windowRoom()).toBeNull()
   }
   batcher.consume({ kind: 'progress', coordinate: { file: 1, offset: 81 } })
-  await ticket.joined
+  await ticket.written
   expect(await rest.open()).toEqual({ token: '80', ordinal: 0 })
   rest.deliver(chunk([['b', null, 1]], 81), { after: ['b'], done: true })
-  await rest.joined
+  await rest.written
   expect(batcher.seal().load).toMatchObject([{ table: 's.c', after: ['b'], rows: 2, done: true }])
 })
 

@@ -78,7 +78,8 @@ function fixture(): Fixture {
     router,
     [],
     () => pump.kick(),
-    bounds,
+    async () => {},
+    true,
   )
   const pump = createOrderedPump(
     batcher,

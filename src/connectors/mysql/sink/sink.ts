@@ -1,5 +1,6 @@
 /**
- * The write side of one pipeline at a MySQL target: one connection per slot, slot 0 for headers and small batches, one per lane.
+ * The write side of one pipeline at a MySQL target: one connection per slot, slot 0 for headers and small batches, one per lane, and behind
+ * those the slots of the load's writers, which are connected while there is a load.
  *
  * Guarantees (DATA-PATH 3 to 5): every transaction begins with its slot's mark row under our epoch and owner; fenced writes throw SYNC-4002
  * and have changed nothing; a batch, and each lane's part of it, is written at most once; nothing is left half-written.
@@ -51,7 +52,7 @@ export async function createSink(
   options: SinkOptions,
 ): Promise<Sink> {
   if (pipeline.length > 64) throw new SyncError('SYNC-9001', `the pipeline's name is too long: ${pipeline}`)
-  const slots: Connection[] = []
+  const slots: (Connection | undefined)[] = []
   const busy = new Set<number>()
   let owned: Owned | null = null
   let isClosed = false
@@ -71,8 +72,8 @@ export async function createSink(
     }
   }
 
-  /** Connections of slots 0 to `lanes` at least; lost ones are replaced. */
-  async function openSlots(lanes: number): Promise<readonly Connection[]> {
+  /** Connections by slot, of 0 to `lanes` at least; lost ones are replaced. */
+  async function openSlots(lanes: number): Promise<readonly (Connection | undefined)[]> {
     const opening: Promise<void>[] = []
     for (let slot = 0; slot <= lanes; slot++) {
       const connection = slots[slot]
@@ -82,6 +83,18 @@ export async function createSink(
     const failed = (await Promise.allSettled(opening)).find((result) => result.status === 'rejected')
     if (failed !== undefined) throw failed.reason
     return slots
+  }
+
+  const writerSlots = (): number[] =>
+    Array.from({ length: options.loadWriters }, (_, i) => options.lanes + 1 + i)
+
+  /** Its mark row names the connection before it writes, so that a successor can end what it holds. */
+  async function openWriter(slot: number): Promise<void> {
+    const known = slots[slot]
+    if (known !== undefined && !known.isLost) return
+    const connection = await openSlot()
+    slots[slot] = connection
+    await transact(slot, [`connection_id = ${connection.threadId}`], null, [], [])
   }
 
   // A target that cannot be reached is told of here, before anything is planned.
@@ -144,7 +157,13 @@ export async function createSink(
       maxPacketBytes = Number(rows[0]?.[0]) - packetOverheadBytes
       builder = createStatementBuilder({ maxPacketBytes })
       const resume: Resume = await takeMarks(
-        { connection: connection as Connection, openSlots, lanes: options.lanes, origin: options.origin },
+        {
+          connection: connection as Connection,
+          openSlots,
+          lanes: options.lanes,
+          loadWriters: options.loadWriters,
+          origin: options.origin,
+        },
         ownership,
       )
       owned = { ownership, openBatch: resume.unfinished?.batch ?? null }
@@ -217,6 +236,23 @@ export async function createSink(
         `(batch < ${batch} OR (batch = ${batch} AND part < ${phase}))`,
         [work],
         [],
+      )
+    },
+
+    async applyChunk(writer, { destination, rows }) {
+      const slot = options.lanes + writer
+      if (owned === null) throw new SyncError('SYNC-9001', 'a write before takeOver')
+      await openWriter(slot)
+      await transact(slot, [], null, [{ tables: [{ destination, removals: [], upserts: rows }] }], [])
+    },
+
+    async closeWriters() {
+      await Promise.all(
+        writerSlots().map(async (slot) => {
+          const connection = slots[slot]
+          slots[slot] = undefined
+          await connection?.close()
+        }),
       )
     },
 

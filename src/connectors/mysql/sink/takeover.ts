@@ -17,9 +17,11 @@ import { createStatements, loadTable, markTable, type Ownership } from './mark-t
 export interface TakeoverDeps {
   /** Of slot 0. */
   readonly connection: Connection
-  /** Gives the connections of slots 0 to `lanes`, opening what is missing. */
-  readonly openSlots: (lanes: number) => Promise<readonly Connection[]>
+  /** Gives the connections by slot, opening what is missing of slots 0 to `lanes`. */
+  readonly openSlots: (lanes: number) => Promise<readonly (Connection | undefined)[]>
   readonly lanes: number
+  /** Slots behind those of the lanes; connected later, when there is something to load. */
+  readonly loadWriters: number
   readonly origin: string
 }
 
@@ -106,11 +108,15 @@ function assertNobodyNewer(marks: readonly Mark[], { pipeline, epoch }: Ownershi
 const lanesNeeded = (deps: TakeoverDeps, marks: readonly Mark[]): number =>
   Math.max(deps.lanes, marks.find((mark) => mark.slot === 0)?.lanes ?? 0)
 
+/** The last slot that has a mark row: a load's writers stand behind the lanes. */
+const lastSlot = (deps: TakeoverDeps, marks: readonly Mark[]): number =>
+  Math.max(deps.lanes + deps.loadWriters, lanesNeeded(deps, marks))
+
 /** A statement of its own, and only for slots that are missing: inserting over a row in use would wait, and two of those could deadlock. */
 async function addSlots(deps: TakeoverDeps, { pipeline }: Ownership, marks: readonly Mark[]): Promise<void> {
   const present = new Set(marks.map((mark) => mark.slot))
   const missing: number[] = []
-  for (let slot = 0; slot <= lanesNeeded(deps, marks); slot++) if (!present.has(slot)) missing.push(slot)
+  for (let slot = 0; slot <= lastSlot(deps, marks); slot++) if (!present.has(slot)) missing.push(slot)
   if (missing.length === 0) return
   if (marks.length > 0 && missing.includes(0)) {
     // Without it, the pipeline would look as if it had never written, and load its tables again from another position.
@@ -127,8 +133,7 @@ async function lockAndTake(deps: TakeoverDeps, ownership: Ownership): Promise<Re
   const { connection, origin } = deps
   const marks = await lockMarks(deps, ownership)
   assertNobodyNewer(marks, ownership)
-  const lanes = lanesNeeded(deps, marks)
-  for (let slot = 0; slot <= lanes; slot++) {
+  for (let slot = 0; slot <= lastSlot(deps, marks); slot++) {
     if (marks[slot]?.slot !== slot) {
       throw new SyncError(
         'SYNC-9001',
@@ -136,8 +141,10 @@ async function lockAndTake(deps: TakeoverDeps, ownership: Ownership): Promise<Re
       )
     }
   }
-  const connections = await deps.openSlots(lanes)
-  const ids = connections.map(({ threadId }, slot) => `WHEN ${slot} THEN ${threadId}`).join(' ')
+  const connections = await deps.openSlots(lanesNeeded(deps, marks))
+  const ids = connections
+    .flatMap((opened, slot) => (opened === undefined ? [] : [`WHEN ${slot} THEN ${opened.threadId}`]))
+    .join(' ')
   const { pipeline, epoch, owner } = ownership
   const mine = `pipeline = ${textLiteral(pipeline)}`
   const stands = standing(marks)
@@ -208,7 +215,7 @@ async function lockMarks(deps: TakeoverDeps, ownership: Ownership): Promise<read
  */
 async function killPredecessors(deps: TakeoverDeps, marks: readonly Mark[]): Promise<void> {
   const { connection } = deps
-  const own = new Set((await deps.openSlots(0)).map(({ threadId }) => threadId))
+  const own = new Set((await deps.openSlots(0)).map((opened) => opened?.threadId))
   const [uptime, list] = await connection.queryAll("SHOW GLOBAL STATUS LIKE 'Uptime'; SHOW PROCESSLIST")
   const uptimeSeconds = Number(uptime?.rows[0]?.[1] ?? 0)
   const users = new Map((list?.rows ?? []).map((row) => [Number(row[0]), row[1]]))

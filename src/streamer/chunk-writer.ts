@@ -1,0 +1,68 @@
+/**
+ * Writes the rows of chunks beside the batches, several chunks at once (DATA-PATH 2).
+ *
+ * Guarantees: a chunk's rows are written behind every batch that was sealed before they were handed in, in a transaction of their own; at
+ * most `writers` at once. That later batches wait where they touch such rows is the batcher's and the pump's business (`SealedBatch.after`).
+ * After a failure nothing more begins. On a crash the rows are there or not; progress, stored later, does not speak of them either way.
+ */
+import type { ChunkWork, Sink } from '../connectors/contract.ts'
+import { SyncError } from '../core/errors.ts'
+
+export interface ChunkWriter {
+  /** Resolves when the rows are committed. Rejects when that is not certain, or the writer was stopped before it began. */
+  write(work: ChunkWork): Promise<void>
+  /** Begins nothing more; resolves when nothing is being written. Never rejects. */
+  stop(): Promise<void>
+}
+
+export function createChunkWriter(deps: {
+  readonly sink: Pick<Sink, 'applyChunk'>
+  readonly writers: number
+  /** Resolves when every batch sealed so far is confirmed (pump.ts). */
+  readonly sealedConfirmed: () => Promise<void>
+  readonly onFailure: (error: unknown) => void
+}): ChunkWriter {
+  const { sink, onFailure } = deps
+  const free = Array.from({ length: deps.writers }, (_, i) => i + 1)
+  const waiting: (() => void)[] = []
+  const running = new Set<Promise<void>>()
+  let stopped = false
+
+  async function takeWriter(): Promise<number> {
+    for (;;) {
+      const writer = free.shift()
+      if (writer !== undefined) return writer
+      await new Promise<void>((resolve) => {
+        waiting.push(resolve)
+      })
+    }
+  }
+
+  async function run(work: ChunkWork, sealedConfirmed: Promise<void>): Promise<void> {
+    await sealedConfirmed
+    const writer = await takeWriter()
+    try {
+      if (stopped) throw new SyncError('SYNC-4001', 'The session ended')
+      await sink.applyChunk(writer, work)
+    } catch (error) {
+      stopped = true
+      throw error
+    } finally {
+      free.push(writer)
+      waiting.shift()?.()
+    }
+  }
+
+  return {
+    write(work) {
+      const written = run(work, deps.sealedConfirmed())
+      const task = written.catch(onFailure).finally(() => running.delete(task))
+      running.add(task)
+      return written
+    },
+    async stop() {
+      stopped = true
+      await Promise.all(running)
+    },
+  }
+}

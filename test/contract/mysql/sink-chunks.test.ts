@@ -1,0 +1,92 @@
+/*
+ * Chunks of a load, written beside the lanes against a real server: upserts in a transaction of their own under a mark row of their own,
+ * fenced like every other write, on connections that are there while they are needed.
+ */
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { sharedTarget } from '../../support/servers.ts'
+import { at, codeOf, header, lane, type SinkFixture, sinkFixture, work } from './sink-support.ts'
+
+let f: SinkFixture
+beforeAll(async () => {
+  f = await sinkFixture('sinkchunk')
+})
+afterAll(() => f.close())
+
+async function fresh(table: string) {
+  await f.sql.query(`CREATE TABLE ${f.database}.${table} (id INT PRIMARY KEY, note VARCHAR(20))`)
+  return f.destination(table)
+}
+
+async function owner(epoch: bigint) {
+  const sink = await f.sink(2, await sharedTarget(), 2)
+  return { sink, resume: await sink.takeOver(epoch) }
+}
+
+const connections = async (): Promise<number> => {
+  const { rows } = await f.sql.query(
+    `SELECT COUNT(*) FROM syncline.apply_mark m JOIN performance_schema.threads t ON t.PROCESSLIST_ID = m.connection_id WHERE m.pipeline = _utf8mb4'${f.pipeline}'`,
+  )
+  return Number(rows[0]?.[0])
+}
+
+test('several chunks and a lane write side by side, and a chunk meets its own rows', async () => {
+  const [a, b] = [await fresh('a'), await fresh('b')]
+  const { sink } = await owner(10n)
+  await sink.begin(at(0))
+  await sink.writeHeader(header(1, 1))
+  const notes = (from: number, note: string) => Array.from({ length: 5_000 }, (_, i) => [from + i, note])
+  await Promise.all([
+    sink.applyChunk(1, { destination: a, rows: notes(0, 'first') }),
+    sink.applyChunk(2, { destination: a, rows: notes(5_000, 'second') }),
+    sink.applyLane(header(1, 1), 1, 1, lane(work(b, [[1, 'log']]))),
+  ])
+  await sink.applyChunk(2, { destination: a, rows: notes(4_000, 'again') })
+  const { rows } = await f.sql.query(`SELECT note, COUNT(*) FROM ${f.database}.a GROUP BY note ORDER BY note`)
+  expect(rows).toEqual([
+    ['again', '5000'],
+    ['first', '4000'],
+    ['second', '1000'],
+  ])
+  // What a successor has to finish does not depend on the chunks.
+  const next = await owner(11n)
+  expect(next.resume).toMatchObject({ position: at(1), batch: 1, unfinished: null })
+})
+
+test("a writer's connection is opened when it is needed, known to a successor, and closed after the load", async () => {
+  const d = await fresh('c')
+  const { sink } = await owner(20n)
+  expect(await connections()).toBe(3)
+  await sink.applyChunk(1, { destination: d, rows: [[1, 'x']] })
+  expect(await connections()).toBe(4)
+  await sink.closeWriters()
+  await expect.poll(connections).toBe(3)
+  await sink.applyChunk(2, { destination: d, rows: [[2, 'y']] })
+  expect(await f.rows('c')).toEqual([
+    ['1', 'x'],
+    ['2', 'y'],
+  ])
+})
+
+test('a chunk of an owner that was replaced writes nothing, on an open connection or a new one', async () => {
+  const d = await fresh('d')
+  const { sink } = await owner(30n)
+  await sink.applyChunk(1, { destination: d, rows: [[1, 'mine']] })
+  await owner(31n)
+  expect(await codeOf(sink.applyChunk(1, { destination: d, rows: [[2, 'late']] }))).toBe('SYNC-4002')
+  expect(await codeOf(sink.applyChunk(2, { destination: d, rows: [[3, 'late']] }))).toBe('SYNC-4002')
+  expect(await f.rows('d')).toEqual([['1', 'mine']])
+})
+
+test('after a takeover a chunk that was being written is there as a whole or not at all', async () => {
+  const d = await fresh('e')
+  const { sink } = await owner(40n)
+  const writing = sink.applyChunk(1, {
+    destination: d,
+    rows: Array.from({ length: 20_000 }, (_, i) => [i, 'x']),
+  })
+  const taken = owner(41n)
+  const outcome = await codeOf(writing)
+  await taken
+  const { rows } = await f.sql.query(`SELECT COUNT(*) FROM ${f.database}.e`)
+  expect(rows[0]?.[0]).toBe(outcome === 'no error' ? '20000' : '0')
+})
