@@ -93,17 +93,17 @@ const stream = z
     }),
     batch: z
       .strictObject({
-        maxRows: z
-          .int()
-          .min(1)
-          .max(1_000_000)
-          .default(20_000)
-          .meta({ description: 'Most row changes in a batch.' }),
+        maxRows: z.int().min(1).max(1_000_000).default(200_000).meta({
+          description:
+            'Most rows in a batch. Batches grow towards it while the stream is behind and the target is quick.',
+        }),
         smallRows: z.int().min(0).max(10_000).default(500).meta({
           description:
             'Batches up to this many rows are written in one transaction; larger ones by all lanes in parallel. In order global every batch is one transaction.',
         }),
-        maxBytes: size('64KiB', '256MiB').default('8MiB').meta({ description: 'Most bytes in a batch.' }),
+        maxBytes: size('64KiB', '256MiB').default('48MiB').meta({
+          description: 'Most bytes of memory for the rows of a batch. Two batches are in memory at once.',
+        }),
         maxDelay: duration('0ms', '60s').default('0ms').meta({
           description:
             'How long a small batch may wait for more rows while the target is idle. While it is busy, batches fill by themselves.',

@@ -227,8 +227,17 @@ export interface Sink {
   beginParts(batch: number): Promise<PartsTransaction>
   /** Large batch: its header, in a transaction of its own. */
   writeHeader(header: BatchHeader): Promise<void>
-  /** One lane's part of one phase, in one transaction. `lane` counts from 1. May run in parallel for different lanes. */
-  applyLane(header: BatchHeader, lane: number, phase: number, work: LaneWork): Promise<void>
+  /**
+   * One lane's part of one phase, in one transaction. `lane` counts from 1. May run in parallel for different lanes, and beside its batch's
+   * `writeHeader` where that is given as `headerStands`: it commits only after that has resolved, and not at all if it rejects.
+   */
+  applyLane(
+    header: BatchHeader,
+    lane: number,
+    phase: number,
+    work: LaneWork,
+    headerStands?: Promise<void>,
+  ): Promise<void>
   /**
    * Rows of a chunk, as upserts in one transaction. `writer` counts from 1 to `loadWriters`. May run beside the lanes and for several writers
    * at once: whoever calls knows that no batch under way touches these rows.

@@ -21,6 +21,7 @@ import { keyOf, type Row, rowBytes } from './value.ts'
 export interface NetChange {
   /** `keyOf` the row by the destination's key. */
   readonly key: string
+  /** As the row was before the batch in its key and in what its destination's unique keys are made of; other values may be later ones. */
   readonly before: Row | null
   readonly after: Row | null
 }
@@ -98,7 +99,8 @@ export function createMerge(): Merge {
     }
     table.changes.set(key, { key, before, after, afterBytes })
     rows++
-    bytes += ENTRY_BYTES + key.length + afterBytes + (before === null ? 0 : rowBytes(before))
+    bytes +=
+      ENTRY_BYTES + key.length + afterBytes + (before === null || before === after ? 0 : rowBytes(before))
   }
 
   return {
@@ -111,7 +113,9 @@ export function createMerge(): Merge {
       } else if (after === null) {
         put(table, keyOf(before, ordinals), before, null)
       } else if (sameValues(before, after, ordinals)) {
-        put(table, keyOf(after, ordinals), before, after)
+        // What a plan asks of a row that was there: its key, and its values of other unique keys. Without any of those the new image says
+        // as much, and half the memory of a batch of updates is spared.
+        put(table, keyOf(after, ordinals), destination.uniqueKeys.length === 0 ? after : before, after)
       } else {
         put(table, keyOf(before, ordinals), before, null)
         put(table, keyOf(after, ordinals), null, after)

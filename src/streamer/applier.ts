@@ -30,6 +30,7 @@ export function createApplier(sink: Sink, options: ApplierOptions, lastBatch: nu
     header: BatchHeader,
     work: readonly (readonly LaneWork[])[],
     confirmed: readonly number[],
+    headerStands?: Promise<void>,
   ): Promise<void> {
     for (let phase = 1; phase <= header.phases; phase++) {
       const lanes = work[phase - 1] as readonly LaneWork[]
@@ -40,7 +41,7 @@ export function createApplier(sink: Sink, options: ApplierOptions, lastBatch: nu
       const doneAtMs: number[] = []
       const results = await Promise.allSettled(
         pending.map(async ({ lane, laneWork }) => {
-          await sink.applyLane(header, lane, phase, laneWork)
+          await sink.applyLane(header, lane, phase, laneWork, phase === 1 ? headerStands : undefined)
           doneAtMs.push(performance.now())
         }),
       )
@@ -56,10 +57,13 @@ export function createApplier(sink: Sink, options: ApplierOptions, lastBatch: nu
     work: readonly (readonly LaneWork[])[],
   ): Promise<void> {
     const startedAtMs = performance.now()
-    await sink.writeHeader(header)
-    const headerAtMs = meter.spent('header', startedAtMs)
-    await runPhases(header, work, [])
-    meter.spent('lanes', headerAtMs)
+    // The lanes write while the header is on its way, and commit after it: a round trip less for each batch.
+    const headerStands = sink.writeHeader(header).then(() => {
+      meter.spent('header', startedAtMs)
+    })
+    headerStands.catch(() => {})
+    await runPhases(header, work, [], headerStands)
+    meter.spent('lanes', startedAtMs)
     if (batch.load.length > 0) await sink.storeLoad(batch.load)
   }
 

@@ -8,6 +8,7 @@
  */
 import { SyncError } from '../core/errors.ts'
 import type { LogEvent } from '../core/transaction.ts'
+import type { BatchSize } from './batch-size.ts'
 import type { Batcher } from './batcher.ts'
 import { createConfirmations } from './confirmations.ts'
 import { idleCheckpointMs, type Pump, type PumpOptions } from './pump.ts'
@@ -16,6 +17,7 @@ import type { Committed, WholeApplier } from './whole-transactions.ts'
 export function createOrderedPump(
   batcher: Batcher,
   applier: WholeApplier,
+  size: BatchSize,
   options: PumpOptions,
   onConfirmed: (committed: Committed) => void,
   onFailure: (error: unknown) => void,
@@ -41,7 +43,7 @@ export function createOrderedPump(
   let ended: PromiseWithResolvers<void> | null = null
   const waiting = createConfirmations()
 
-  const isFull = (): boolean => batcher.rows() >= options.maxRows || batcher.bytes() >= options.maxBytes
+  const isFull = (): boolean => batcher.rows() >= size.maxRows || batcher.bytes() >= size.maxBytes
 
   /** Milliseconds until the open batch should be committed, 0 for now, null for "not now". */
   function waitMs(): number | null {
@@ -56,8 +58,12 @@ export function createOrderedPump(
   /** What sealing throws (chunks are handed out then) fails like what applying throws. */
   async function applySealed(): Promise<Committed | null> {
     const batch = batcher.seal()
+    const { rows, bytes } = batch.merge
     if (batch.after.length > 0) await Promise.all(batch.after)
-    return applier.apply(batch)
+    const startedAtMs = performance.now()
+    const committed = await applier.apply(batch)
+    size.written({ rows, bytes, tookMs: performance.now() - startedAtMs })
+    return committed
   }
 
   function start(): Promise<void> {

@@ -7,6 +7,7 @@
 import { SyncError } from '../core/errors.ts'
 import type { LogEvent } from '../core/transaction.ts'
 import type { Applier } from './applier.ts'
+import type { BatchSize } from './batch-size.ts'
 import type { Batcher, SealedBatch } from './batcher.ts'
 import { createConfirmations } from './confirmations.ts'
 
@@ -14,8 +15,6 @@ import { createConfirmations } from './confirmations.ts'
 export const idleCheckpointMs = 1_000
 
 export interface PumpOptions {
-  readonly maxRows: number
-  readonly maxBytes: number
   /** How long a batch smaller than `smallBatchRows` may wait for more rows. */
   readonly maxDelayMs: number
   readonly smallBatchRows: number
@@ -45,6 +44,7 @@ export interface Pump {
 export function createPump(
   batcher: Batcher,
   applier: Applier,
+  size: BatchSize,
   options: PumpOptions,
   onConfirmed: (batch: SealedBatch) => void,
   onFailure: (error: unknown) => void,
@@ -60,7 +60,7 @@ export function createPump(
   let confirmed = 0
   const waiting = createConfirmations()
 
-  const isFull = (): boolean => batcher.rows() >= options.maxRows || batcher.bytes() >= options.maxBytes
+  const isFull = (): boolean => batcher.rows() >= size.maxRows || batcher.bytes() >= size.maxBytes
 
   /** Milliseconds until the open batch should go, 0 for now, null for "nothing to do". */
   function waitMs(): number | null {
@@ -74,7 +74,10 @@ export function createPump(
   async function applySealed(): Promise<SealedBatch> {
     const batch = batcher.seal()
     if (batch.after.length > 0) await Promise.all(batch.after)
+    const { rows, bytes } = batch.merge
+    const startedAtMs = performance.now()
     await applier.apply(batch)
+    size.written({ rows, bytes, tookMs: performance.now() - startedAtMs })
     return batch
   }
 

@@ -12,6 +12,7 @@ import type { Position } from '../core/position.ts'
 import { type TableShape, tableName } from '../core/schema.ts'
 import type { LogEvent } from '../core/transaction.ts'
 import { type Applier, createApplier } from './applier.ts'
+import { type BatchSize, createBatchSize } from './batch-size.ts'
 import { type Batcher, createBatcher, type SealedBatch } from './batcher.ts'
 import { type ChunkWriter, createChunkWriter } from './chunk-writer.ts'
 import { type DefinitionContext, passDefinitionChange } from './definition-change.ts'
@@ -111,6 +112,7 @@ async function runWithSink(context: SessionContext, sink: Sink): Promise<Session
       rest = reformed.rest
     }
 
+    const size = createBatchSize(options.batch)
     const batcher: Batcher = createBatcher(
       source.tracker(position),
       router,
@@ -123,7 +125,7 @@ async function runWithSink(context: SessionContext, sink: Sink): Promise<Session
       },
       options.order === 'global',
     )
-    const batches = pumpFor(context, batcher, applier, sink, end.reject)
+    const batches = pumpFor(context, batcher, applier, size, sink, end.reject)
     pump = batches
     board.pump(pump)
     chunks = createChunkWriter({
@@ -155,20 +157,21 @@ function pumpFor(
   { options, board }: SessionContext,
   batcher: Batcher,
   applier: Applier,
+  size: BatchSize,
   sink: Sink,
   onFailure: (error: unknown) => void,
 ): Pump {
-  const bounds = { ...options.batch, smallBatchRows: options.smallBatchRows }
+  const timing = { maxDelayMs: options.batch.maxDelayMs, smallBatchRows: options.smallBatchRows }
   const onIdle = (ms: number): void => board.meter.held('lanesIdle', ms)
   if (options.order === 'global') {
     const whole = createWholeApplier(sink, applier.batch(), board.meter)
     const onCommitted = (committed: Committed): void =>
       board.confirmed({ ...committed, batch: whole.batch() })
-    return createOrderedPump(batcher, whole, bounds, onCommitted, onFailure, onIdle)
+    return createOrderedPump(batcher, whole, size, timing, onCommitted, onFailure, onIdle)
   }
   const onConfirmed = ({ to, merge }: SealedBatch): void =>
     board.confirmed({ position: to, rows: merge.rows, batch: applier.batch() })
-  return createPump(batcher, applier, bounds, onConfirmed, onFailure, onIdle)
+  return createPump(batcher, applier, size, timing, onConfirmed, onFailure, onIdle)
 }
 
 const logScope = (rules: SessionContext['options']['rules']): LogScope => ({

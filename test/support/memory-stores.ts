@@ -463,15 +463,17 @@ export class MemoryTarget {
         }
       },
       writeHeader: (header) => transaction(0, () => this.startBatch(header)),
-      applyLane: (header, lane, phase, work) =>
-        transaction(lane, (slot) => {
+      applyLane: async (header, lane, phase, work, headerStands) => {
+        await headerStands
+        await transaction(lane, (slot) => {
           const name = `${header.batch}/${lane}/${phase}`
           if (this.applied.has(name)) this.violations.push(`lane ${name} was applied twice`)
           this.applied.add(name)
           this.write(work)
           slot.batch = header.batch
           slot.part = phase
-        }),
+        })
+      },
       applyChunk: (writer, { destination, rows }) =>
         transaction(8 + writer, () => this.write({ tables: [{ destination, removals: [], upserts: rows }] })),
       closeWriters: async () => {},

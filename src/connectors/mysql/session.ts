@@ -1,7 +1,7 @@
 /**
  * One authenticated connection, statement by statement, on the bare socket.
  *
- * Guarantees: statements run one after the other; a statement either gives its results or rejects with a SyncError; after a lost
+ * Guarantees: statements run one after the other, whether or not they were sent ahead of an answer; a statement either gives its results or rejects with a SyncError; after a lost
  * connection everything rejects with SYNC-2101 or SYNC-3101 and nothing hangs. A half-open link is noticed within about ten seconds,
  * and a slow statement is not taken for one: when nothing has come for `silentMs`, the server is asked through a second connection
  * whether this one is still at work there (why: TCP cannot tell; a proxy or a firewall in between keeps acknowledging).
@@ -20,6 +20,11 @@ export interface QueryOptions {
   readonly maxMs?: number
   /** Rows beyond this are given up, and the connection with them: the results come with `complete: false`. */
   readonly maxBytes?: number
+  /**
+   * Sent at once, behind statements whose answers have not come: saves a round trip for each. The server runs it after them and even if they
+   * fail: the caller puts a condition before whatever must not run then (write-transaction.ts).
+   */
+  readonly ahead?: boolean
 }
 
 export interface Connection {
@@ -57,6 +62,12 @@ export interface SessionDeps {
   readonly onLost?: () => void
 }
 
+interface Flight {
+  readonly job: Job
+  readonly reader: ReturnType<typeof createAnswerReader>
+  startedAtMs: number
+}
+
 interface Job {
   readonly packet: Buffer
   readonly options: QueryOptions
@@ -64,6 +75,7 @@ interface Job {
   readonly reject: (error: SyncError) => void
 }
 
+const nothing = Buffer.alloc(0)
 const comQuit = 0x01
 const comQuery = 0x03
 const comPing = 0x0e
@@ -78,7 +90,8 @@ export function createSession(deps: SessionDeps): Connection {
   const silentMs = deps.silentMs ?? 5000
   const pingMs = deps.pingMs ?? 4000
   const waiting: Job[] = []
-  let current: { job: Job; reader: ReturnType<typeof createAnswerReader>; startedAtMs: number } | undefined
+  /** Sent and not answered, in the order in which the server answers. */
+  const inFlight: Flight[] = []
   let lost: SyncError | undefined
   let detached = false
   let lastMovedAtMs = performance.now()
@@ -91,22 +104,17 @@ export function createSession(deps: SessionDeps): Connection {
     clearInterval(clock)
     socket.destroy()
     deps.onLost?.()
-    const jobs = current === undefined ? waiting : [current.job, ...waiting]
-    current = undefined
-    for (const job of jobs.splice(0)) job.reject(lost)
-    waiting.length = 0
+    const jobs = [...inFlight.splice(0).map(({ job }) => job), ...waiting.splice(0)]
+    for (const job of jobs) job.reject(lost)
   }
 
   const start = (job: Job): void => {
-    current = {
-      job,
-      reader: createAnswerReader(
-        job.options.decoders ?? null,
-        framesOf(job.packet.length),
-        job.options.maxBytes,
-      ),
-      startedAtMs: performance.now(),
-    }
+    const reader = createAnswerReader(
+      job.options.decoders ?? null,
+      framesOf(job.packet.length),
+      job.options.maxBytes,
+    )
+    inFlight.push({ job, reader, startedAtMs: performance.now() })
     lastMovedAtMs = performance.now()
     idleSeenAtMs = undefined
     for (let at = 0; at < job.packet.length; at += writePieceBytes) {
@@ -117,27 +125,37 @@ export function createSession(deps: SessionDeps): Connection {
     }
   }
 
-  const finish = (settle: (job: Job) => void): void => {
-    const job = current?.job
-    current = undefined
+  const finish = (settle: () => void): void => {
+    inFlight.shift()
     lastMovedAtMs = performance.now()
-    if (job !== undefined) settle(job)
-    const next = waiting.shift()
-    if (next !== undefined && lost === undefined) start(next)
+    const [next] = inFlight
+    if (next !== undefined) next.startedAtMs = lastMovedAtMs
+    settle()
+    if (lost === undefined && inFlight.length === 0) {
+      const waiter = waiting.shift()
+      if (waiter !== undefined) start(waiter)
+    }
   }
 
   const onData = (chunk: Buffer): void => {
     lastMovedAtMs = performance.now()
     idleSeenAtMs = undefined
-    if (current === undefined) {
+    let bytes = chunk
+    while (bytes.length > 0 && lost === undefined) bytes = answer(bytes)
+  }
+
+  /** Gives bytes to the statement that the server answers; returns what belongs to the next one. */
+  const answer = (bytes: Buffer): Buffer => {
+    const [flight] = inFlight
+    if (flight === undefined) {
       // The server speaks unasked only to say that it ends this connection (an ERR packet).
-      lose(networkError('PROTOCOL_UNEXPECTED_PACKET', chunk.toString('utf8', 13, 200)))
-      return
+      lose(networkError('PROTOCOL_UNEXPECTED_PACKET', bytes.toString('utf8', 13, 200)))
+      return nothing
     }
-    const { reader } = current
+    const { job, reader } = flight
     let results: QueryResult[] | null
     try {
-      results = reader.take(chunk)
+      results = reader.take(bytes)
     } catch (error) {
       const classified = classify(error, side)
       if (
@@ -146,19 +164,21 @@ export function createSession(deps: SessionDeps): Connection {
         classified.code === 'SYNC-3101'
       ) {
         lose(classified)
-      } else {
-        finish((job) => job.reject(classified))
+        return nothing
       }
-      return
+      finish(() => job.reject(classified))
+      return reader.rest
     }
-    if (results === null) return
+    if (results === null) return nothing
     if (reader.isCut) {
-      current.job.resolve(results)
-      current = undefined
+      job.resolve(results)
+      inFlight.shift()
       lose(networkError('PROTOCOL_CONNECTION_LOST', 'the rest of an answer was given up'))
-      return
+      return nothing
     }
-    finish((job) => job.resolve(results))
+    const whole = results
+    finish(() => job.resolve(whole))
+    return reader.rest
   }
   const onEnd = (): void => lose(networkError('PROTOCOL_CONNECTION_LOST', 'the server closed the connection'))
 
@@ -167,7 +187,7 @@ export function createSession(deps: SessionDeps): Connection {
     const seen = await deps.probe()
     probing = false
     const nowMs = performance.now()
-    if (lost !== undefined || current === undefined || nowMs - lastMovedAtMs < silentMs) return
+    if (lost !== undefined || inFlight.length === 0 || nowMs - lastMovedAtMs < silentMs) return
     if (seen === 'gone' || seen === 'unreachable') {
       const how =
         seen === 'gone' ? 'the server does not know this connection any more' : 'the server does not answer'
@@ -189,15 +209,16 @@ export function createSession(deps: SessionDeps): Connection {
 
   const clock = setInterval(() => {
     const nowMs = performance.now()
-    if (current === undefined) {
+    const [flight] = inFlight
+    if (flight === undefined) {
       if (nowMs - lastMovedAtMs >= pingMs) {
         // Its failure is kept in `lost` and rejects whatever is asked next.
         run(commandPacket(comPing, ''), {}).catch(() => undefined)
       }
       return
     }
-    const maxMs = current.job.options.maxMs
-    if (maxMs !== undefined && nowMs - current.startedAtMs > maxMs) {
+    const { maxMs } = flight.job.options
+    if (maxMs !== undefined && nowMs - flight.startedAtMs > maxMs) {
       lose(networkError('ETIMEDOUT', `no answer within ${maxMs} ms`))
       return
     }
@@ -214,7 +235,7 @@ export function createSession(deps: SessionDeps): Connection {
         return
       }
       const job: Job = { packet, options, resolve, reject }
-      if (current === undefined) start(job)
+      if (waiting.length === 0 && (inFlight.length === 0 || options.ahead === true)) start(job)
       else waiting.push(job)
     })
 
@@ -237,8 +258,7 @@ export function createSession(deps: SessionDeps): Connection {
     queryAll: (sql, options = {}) => run(commandPacket(comQuery, sql), options),
     detach() {
       if (lost !== undefined) throw lost
-      if (current !== undefined)
-        throw new Error('a statement is in flight on the connection to be given away')
+      if (inFlight.length > 0) throw new Error('a statement is in flight on the connection to be given away')
       detached = true
       clearInterval(clock)
       socket.off('data', onData)
@@ -252,7 +272,7 @@ export function createSession(deps: SessionDeps): Connection {
     },
     async close() {
       if (detached) return
-      if (lost === undefined && current === undefined) {
+      if (lost === undefined && inFlight.length === 0) {
         clearInterval(clock)
         lost = classify(networkError('PROTOCOL_CONNECTION_LOST', 'the connection was closed here'), side)
         deps.onLost?.()

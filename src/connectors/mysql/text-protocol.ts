@@ -50,12 +50,15 @@ export type CellDecoder = 'bytes' | 'number' | 'bigint' | 'bits'
 
 const moreResultsExist = 0x0008
 const longestFrame = 0xffffff
+const nothing = Buffer.alloc(0)
 
 const phase = { header: 0, columns: 1, columnsEnd: 2, rows: 3 } as const
 
 export interface AnswerReader {
   /** Takes received bytes. Returns the results when the answer is complete or cut, null before. Throws ServerError or ProtocolError. */
   take(chunk: Buffer): QueryResult[] | null
+  /** What came behind the end of the answer, also of one that `take` threw: the beginning of the next one. */
+  readonly rest: Buffer
   /** The rest of the answer was given up: the connection cannot be used any further. */
   readonly isCut: boolean
 }
@@ -79,6 +82,8 @@ export function createAnswerReader(
   let rowBytes = 0
   let cells: readonly CellDecoder[] | null = null
   let isCut = false
+  let refusal: ServerError | null = null
+  let rest: Buffer = nothing
   // Bytes of a frame whose end has not come yet, and how many are needed before it is worth looking again.
   let held: Buffer[] = []
   let heldBytes = 0
@@ -98,7 +103,10 @@ export function createAnswerReader(
   /** A payload is bytes[start, end); `text` is the byte string of `bytes`, made when rows are read. True: the answer is complete. */
   const payload = (bytes: Buffer, text: () => string, start: number, end: number): boolean => {
     const first = bytes[start]
-    if (first === 0xff) throw serverError(bytes, start, end, results.length)
+    if (first === 0xff) {
+      refusal = serverError(bytes, start, end, results.length)
+      return true
+    }
     switch (state) {
       case phase.header: {
         if (first === 0x00) {
@@ -207,10 +215,7 @@ export function createAnswerReader(
         done = payload(bytes, text, at + 4, end)
       }
       at = end
-      if (done) {
-        if (at !== bytes.length && !isCut) throw new ProtocolError('bytes came after the end of the answer')
-        return at
-      }
+      if (done) return at
     }
     neededBytes = 4
     return at
@@ -219,6 +224,9 @@ export function createAnswerReader(
   return {
     get isCut() {
       return isCut
+    },
+    get rest() {
+      return rest
     },
     take(chunk) {
       let bytes = chunk
@@ -231,7 +239,11 @@ export function createAnswerReader(
         heldBytes = 0
       }
       const used = frames(bytes)
-      if (done) return results
+      if (done) {
+        rest = bytes.subarray(used)
+        if (refusal !== null) throw refusal
+        return results
+      }
       if (used < bytes.length) {
         held = [bytes.subarray(used)]
         heldBytes = bytes.length - used

@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest'
 import { createMerge, type Merge } from '../../../src/core/merge.ts'
-import { destination } from './shapes.ts'
+import { destination, uniqueKey } from './shapes.ts'
 
-const t = destination('t', ['id', 'v'])
+/** With a unique key beside the primary one, so that images of before are kept. */
+const t = destination('t', ['id', 'v'], [uniqueKey('v_is_unique', [1])])
 
 const effect = (merge: Merge) =>
   merge.net().destinations.map((net) => ({
@@ -25,6 +26,21 @@ describe('merge', () => {
     ])
     expect(merge.rows).toBe(1)
     expect(merge.changes).toBe(10)
+  })
+
+  it('keeps one image of an updated row where the other would tell nothing: there is no other unique key', () => {
+    const merge = createMerge()
+    const other = createMerge()
+    const plain = destination('plain', ['id', 'v'])
+    const after = [1, 2]
+    merge.add({ destination: plain, before: [1, 1], after })
+    expect([...(merge.net().destinations[0]?.changes.values() ?? [])]).toEqual([
+      { key: 'i1', before: after, after, afterBytes: expect.any(Number) },
+    ])
+    other.add({ destination: t, before: [1, 1], after })
+    expect(merge.bytes).toBeLessThan(other.bytes)
+    merge.add({ destination: plain, before: [1, 2], after: null })
+    expect(effect(merge)[0]?.changes).toEqual([[[1, 2], null]])
   })
 
   it('makes nothing of an insert and a delete, but an update of a delete and an insert', () => {

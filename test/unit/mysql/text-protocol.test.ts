@@ -138,10 +138,20 @@ describe('an answer', () => {
     expect(results?.[0]?.rows.length).toBe(7)
   })
 
+  it('ends where the next one begins, also if it is a refusal', () => {
+    const refusal = bytesOf([Buffer.from([0xff, 0x48, 0x04, ...Buffer.from('#42S02no')])])
+    for (const whole of [bytesOf(answer(1, [['a']])), refusal]) {
+      const reader = createAnswerReader()
+      const take = (): unknown => reader.take(Buffer.concat([whole, Buffer.from([7, 8])]))
+      if (whole === refusal) expect(take).toThrow(ServerError)
+      else expect(take()).toHaveLength(1)
+      expect([...reader.rest]).toEqual([7, 8])
+    }
+  })
+
   it('out of order, too long or asking for a local file is refused', () => {
     const good = bytesOf(answer(1, [['a']]))
     expect(() => createAnswerReader(null, 2).take(good)).toThrow(ProtocolError)
-    expect(() => createAnswerReader().take(Buffer.concat([good, Buffer.from([1])]))).toThrow(ProtocolError)
     expect(() => createAnswerReader().take(bytesOf([Buffer.from([0xfb, 0x2f])]))).toThrow(ProtocolError)
     expect(() => createAnswerReader([['bytes', 'bytes']]).take(good)).toThrow(ProtocolError)
     const [head, column, end] = answer(1, []) as [Buffer, Buffer, Buffer]

@@ -9,6 +9,7 @@ import type { TableShape } from '../../../src/core/schema.ts'
 import type { TransactionSlice } from '../../../src/core/transaction.ts'
 import type { Row } from '../../../src/core/value.ts'
 import type { Applier } from '../../../src/streamer/applier.ts'
+import type { BatchSize } from '../../../src/streamer/batch-size.ts'
 import { type Batcher, createBatcher, type WriteChunk } from '../../../src/streamer/batcher.ts'
 import { createChunkWriter } from '../../../src/streamer/chunk-writer.ts'
 import type { TableRule } from '../../../src/streamer/options.ts'
@@ -27,7 +28,8 @@ const rule: TableRule = {
   where: null,
 }
 const [numbers, texts] = shapes as [TableShape, TableShape]
-const options: PumpOptions = { maxRows: 100, maxBytes: 1 << 20, maxDelayMs: 0, smallBatchRows: 10 }
+const size: BatchSize = { maxRows: 100, maxBytes: 1 << 20, written() {} }
+const options: PumpOptions = { maxDelayMs: 0, smallBatchRows: 10 }
 
 const routerOf = () =>
   createRouter([rule], shapes, new Map(shapes.map((shape) => [`s.${shape.id.name}`, shape])))
@@ -168,6 +170,7 @@ it('a chunk is written behind the batches that were sealed before it', async () 
   const pump = createPump(
     batcher,
     applier,
+    size,
     options,
     () => {},
     () => {},
@@ -224,6 +227,7 @@ it('a flush or a wait for room that is cut off by the end says so: nobody may ta
   const pump = createPump(
     batcher,
     applier,
+    size,
     options,
     () => {},
     () => {},
@@ -246,6 +250,7 @@ it('rows that come while a position alone waits for its turn do not wait for tha
     const pump = createPump(
       batcher,
       applier,
+      size,
       { ...options, maxDelayMs: 20 },
       () => {},
       () => {},

@@ -84,7 +84,8 @@ function fixture(): Fixture {
   const pump = createOrderedPump(
     batcher,
     createWholeApplier(sink, 10, createMeter()),
-    { ...bounds, maxDelayMs: 0, smallBatchRows: 100 },
+    { ...bounds, written() {} },
+    { maxDelayMs: 0, smallBatchRows: 100 },
     (done) => committed.push(done),
     (error) => failures.push(error),
   )

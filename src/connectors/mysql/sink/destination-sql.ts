@@ -3,7 +3,8 @@
  *
  * Upsert: a multi-row INSERT ... ON DUPLICATE KEY UPDATE that sets the key columns too, to `IF(old key <=> new key, new key, NULL)`. So
  * 'a' becomes 'A' where the collation calls them equal, and a row met through another unique key, which is another row, gives NULL for a
- * NOT NULL column: error 1048 under strict mode, for one row or many (tried on 9.7). Nothing is ever overwritten in silence.
+ * NOT NULL column: error 1048 under strict mode, for one row or many (tried on 9.7). Nothing is ever overwritten in silence. Where the key
+ * compares bytes and there is no other unique key, no other row can be met, and the key is left alone (measured: 5 to 10 % of the target's CPU).
  * Removal: DELETE ... WHERE key IN (...), or row constructors for a key of several columns, with the index named in a hint: the optimizer would
  * otherwise read a table whole where many of its rows are named (seen on 9.7), and wait there for the locks of other lanes.
  * Everything is a byte string (sql-text.ts). Pure.
@@ -48,9 +49,14 @@ export function destinationSql(destination: Destination): DestinationSql {
   const alias = destination.id.name.toLowerCase() === incoming ? `${incoming}_row` : incoming
   // One condition for the whole key: where any part differs it is another row.
   const sameRow = keyNames.map((name) => `${table}.${name} <=> ${alias}.${name}`).join(' AND ')
-  const updates = names.map((name, ordinal) =>
-    isKey.has(ordinal) ? `${name} = IF(${sameRow}, ${alias}.${name}, NULL)` : `${name} = ${alias}.${name}`,
-  )
+  const meetsItselfOnly = destination.key.comparesBytes && destination.uniqueKeys.length === 0
+  const guard = (name: string): string =>
+    meetsItselfOnly ? `${name} = ${table}.${name}` : `${name} = IF(${sameRow}, ${alias}.${name}, NULL)`
+  const updates = names.flatMap((name, ordinal) => {
+    if (!isKey.has(ordinal)) return [`${name} = ${alias}.${name}`]
+    // There must be one assignment at least.
+    return meetsItselfOnly && names.length > isKey.size ? [] : [guard(name)]
+  })
   const width = writers.length
   const rowText = (row: Row): string => {
     let text = `(${(writers[0] as ValueWriter)(row[0] as Value)}`

@@ -33,8 +33,8 @@ import { runTransaction } from './write-transaction.ts'
  */
 const slotSettings = 'SET SESSION range_optimizer_max_mem_size = 0, lock_wait_timeout = 5'
 
-/** The server refuses a packet that reaches max_allowed_packet, its header included. */
-const packetOverheadBytes = 64
+/** The server refuses a packet that reaches max_allowed_packet, its header included; and each carries conditions beside its statements. */
+const packetOverheadBytes = 512
 
 interface Owned {
   readonly ownership: Ownership
@@ -132,6 +132,7 @@ export async function createSink(
     condition: string | null,
     works: readonly LaneWork[],
     tail: readonly string[],
+    mayCommit?: Promise<void>,
   ): Promise<void> =>
     exclusively(slot, (connection, { ownership }) =>
       runTransaction(connection, {
@@ -143,6 +144,7 @@ export async function createSink(
         tail,
         maxPacketBytes,
         counters,
+        ...(mayCommit === undefined ? {} : { mayCommit }),
       }),
     )
 
@@ -222,8 +224,8 @@ export async function createSink(
       if (owned !== null) owned.openBatch = header.batch
     },
 
-    async applyLane(header, lane, phase, work) {
-      if (owned !== null && owned.openBatch !== header.batch) {
+    async applyLane(header, lane, phase, work, headerStands) {
+      if (headerStands === undefined && owned !== null && owned.openBatch !== header.batch) {
         throw new SyncError(
           'SYNC-9001',
           `lane ${lane} writes batch ${header.batch}, whose header does not stand`,
@@ -236,6 +238,7 @@ export async function createSink(
         `(batch < ${batch} OR (batch = ${batch} AND part < ${phase}))`,
         [work],
         [],
+        headerStands,
       )
     },
 

@@ -2,11 +2,13 @@
  * One write transaction at the target: mark row first, statements, commit, in as few round trips as its size allows.
  *
  * A small one is a single packet: the server stops at the first statement that fails, so COMMIT is reached only if the mark row was found
- * (mark-table.ts). Of a larger one the next packet is made while the server works at the one before, and sent when that went well.
+ * (mark-table.ts). A larger one is several packets that do not wait for each other's answers: each ends by setting a variable that the next
+ * one asks for first, so that after a failure (a deadlock has rolled everything back by then) nothing of what was sent ahead is run.
  * After an error nothing but ROLLBACK is sent, and where that fails the connection is cut: no transaction stays open.
  * Deadlocks and lock waits are tried again from the start: exact, because the mark row rolled back with the rest. A lost connection throws
  * SYNC-3101: whether the commit took place, only the mark row can tell, after a takeover.
  */
+import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { SyncError } from '../../../core/errors.ts'
 import type { Destination } from '../../../core/plan.ts'
@@ -19,8 +21,10 @@ import { markTable, type Ownership } from './mark-table.ts'
 import { explainRefusal } from './offending-row.ts'
 import type { WriteStatement } from './statements.ts'
 
-/** A packet is sent when it has grown to this; a round trip per 4 MiB keeps a long link busy enough beside the other lanes. */
-const packetBytes = 4 * 1024 * 1024
+/** A packet is sent when it has grown to this. */
+const packetBytes = 1024 * 1024
+/** Packets sent and not answered: 4 MiB for each lane and round trip keep a long link busy. */
+const maxPacketsAhead = 4
 
 const maxAttempts = 12
 /** Lock waits take seconds each: whoever holds that lock is told of sooner than by twelve of them. */
@@ -38,6 +42,8 @@ export interface WriteTransaction {
   readonly tail: readonly string[]
   readonly maxPacketBytes: number
   readonly counters: SinkCounters
+  /** Awaited before COMMIT; rejects when the transaction must not be committed. Default: nothing to wait for. */
+  readonly mayCommit?: Promise<void>
 }
 
 /**
@@ -47,6 +53,8 @@ export interface WriteTransaction {
  */
 export async function runTransaction(connection: Connection, transaction: WriteTransaction): Promise<void> {
   const startedAtMs = performance.now()
+  // It may reject while nothing waits for it yet.
+  transaction.mayCommit?.catch(() => {})
   for (let attempt = 1; ; attempt++) {
     const failed = await attemptOnce(connection, transaction)
     if (failed === null) return
@@ -67,9 +75,14 @@ const markCheck = { statement: 2, errno: 1690 } as const
 
 const attemptOnce = (
   connection: Connection,
-  { head, statements, tail, maxPacketBytes, counters }: WriteTransaction,
+  { head, statements, tail, maxPacketBytes, counters, mayCommit }: WriteTransaction,
 ): Promise<FailedPacket | null> =>
-  sendPackets(connection, packetsOf(head, statements(), [...tail, 'COMMIT'], maxPacketBytes), counters)
+  mayCommit === undefined
+    ? sendPackets(connection, packetsOf(head, statements(), [...tail, 'COMMIT'], maxPacketBytes), counters)
+    : sendPackets(connection, packetsOf(head, statements(), tail, maxPacketBytes), counters, {
+        after: mayCommit,
+        sql: 'COMMIT',
+      })
 
 /** Did it fail because the mark row was not found? */
 export function isAtMark({ failure, packet }: FailedPacket): boolean {
@@ -119,33 +132,66 @@ export interface FailedPacket {
   readonly packet: Packet | null
 }
 
-/** Sends one packet after the other, and nothing behind one that failed. @returns null when all were answered well */
+/**
+ * Sends packets ahead of the answers; the server runs none of those behind one that failed.
+ * @param last sent behind the packets once its promise has resolved; not at all if that rejects
+ * @returns null when all were answered well, otherwise the first failure, with nothing unanswered
+ */
 export async function sendPackets(
   connection: Connection,
   packets: Iterable<Packet>,
   counters: SinkCounters,
+  last?: { readonly after: Promise<void>; readonly sql: string },
 ): Promise<FailedPacket | null> {
-  let answer: Promise<FailedPacket | null> = Promise.resolve(null)
-  let sinceMs = performance.now()
-  let isLast = false
+  const token = randomUUID()
+  const unanswered: Promise<void>[] = []
+  let failed: FailedPacket | null = null
+  let sent = 0
+  let lastPacketAtMs: number | null = null
+
+  const send = async (packet: Packet, goesOn: boolean): Promise<void> => {
+    if (unanswered.length >= maxPacketsAhead) await unanswered.shift()
+    if (failed !== null) return
+    const number = sent++
+    // Whatever failed, the variable was not set: the condition fails, and nothing behind it in its packet is run.
+    const condition =
+      number === 0 ? '' : `SET @syncline_mark = ~0 + IF(@syncline_packet = '${token}.${number}', 0, 1); `
+    const signal = goesOn ? `; SET @syncline_packet = '${token}.${sent}'` : ''
+    const answer = connection.queryAll(condition + packet.sql + signal, { ahead: number > 0 })
+    counters.bytes += packet.sql.length
+    unanswered.push(
+      answer.then(
+        () => {},
+        (error: unknown) => {
+          failed ??= { failure: classify(error, 'target'), packet }
+        },
+      ),
+    )
+    if (packet.isLast) lastPacketAtMs = performance.now()
+  }
+
   try {
+    // One behind, so that the last packet is known when it is sent.
+    let held: Packet | null = null
+    let sinceMs = performance.now()
     for (const packet of packets) {
       counters.buildMs += performance.now() - sinceMs
-      const failed = await answer
-      if (failed !== null) return failed
-      counters.bytes += packet.sql.length
-      isLast = packet.isLast
+      if (held !== null) await send(held, true)
+      if (failed !== null) break
+      held = packet
       sinceMs = performance.now()
-      answer = connection.queryAll(packet.sql).then(
-        () => null,
-        (error: unknown) => ({ failure: classify(error, 'target'), packet }),
-      )
+    }
+    if (held !== null && failed === null) await send(held, last !== undefined)
+    if (last !== undefined && failed === null) {
+      await last.after
+      await send({ sql: last.sql, isFirst: false, isLast: true, statements: [] }, false)
     }
   } catch (error) {
-    return (await answer) ?? { failure: classify(error, 'target'), packet: null }
+    await Promise.all(unanswered)
+    return failed ?? { failure: classify(error, 'target'), packet: null }
   }
-  const failed = await answer
-  if (isLast) counters.commitMs += performance.now() - sinceMs
+  await Promise.all(unanswered)
+  if (lastPacketAtMs !== null) counters.commitMs += performance.now() - lastPacketAtMs
   return failed
 }
 
