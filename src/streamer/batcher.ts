@@ -290,9 +290,8 @@ export function createBatcher(
       },
       next: () => place(shape, ticket),
       cancel() {
-        if (ticket.writing !== null) return
-        const at = tickets.indexOf(ticket)
-        if (at >= 0) tickets.splice(at, 1)
+        // It keeps its place: a chunk behind it that is written must not be counted as if this one were, whatever ends the session now.
+        if (ticket.writing === null) ticket.window = null
       },
     }
     const at = behind === null ? -1 : tickets.indexOf(behind)

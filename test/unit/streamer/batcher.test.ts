@@ -266,3 +266,17 @@ it('rows that come while a position alone waits for its turn do not wait for tha
     vi.useRealTimers()
   }
 })
+
+it('a chunk that was given up keeps those behind it from being counted: its rows would be missing for good', async () => {
+  const batcher = batcherOf()
+  batcher.consume({ kind: 'progress', coordinate: { file: 1, offset: 1 } })
+  const first = batcher.placeChunk(numbers)
+  const second = batcher.placeChunk(numbers)
+  await Promise.all([first.open(), second.open()])
+  second.deliver(chunk([[9, null, 1]], 1), { after: [9], done: true })
+  first.cancel()
+  batcher.consume({ kind: 'progress', coordinate: { file: 1, offset: 2 } })
+  await new Promise((resolve) => setImmediate(resolve))
+  expect(batcher.progress('s.n')).toBeNull()
+  expect(batcher.seal().load).toEqual([])
+})
