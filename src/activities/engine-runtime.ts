@@ -82,12 +82,8 @@ export const createRuntime: CreateRuntime = async ({ storePath }) => {
   }
 }
 
-/** Rows at the target are the pipeline's own by now. */
-const forRunning = (scope: PipelineScope): PipelineScope => ({
-  ...scope,
-  onExistingRows: 'keep',
-  unmatched: [],
-})
+/** A table that is gone is none of a typing mistake. */
+const forRunning = (scope: PipelineScope): PipelineScope => ({ ...scope, unmatched: [] })
 
 const shown = ({ code, severity, message, remedy }: Finding): Blocked['findings'][number] => ({
   code,

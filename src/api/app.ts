@@ -19,6 +19,7 @@ import { mountPipelineActions } from './routes/pipeline-actions.ts'
 import { mountPipelineLimits } from './routes/pipeline-limits.ts'
 import { mountPipelineStatistics } from './routes/pipeline-statistics.ts'
 import { mountPipelineStatus } from './routes/pipeline-status.ts'
+import { mountPipelineTables } from './routes/pipeline-tables.ts'
 import { mountPipelines } from './routes/pipelines.ts'
 
 /** A pipeline of 10,000 rules is about 2 MB. */
@@ -58,6 +59,7 @@ export function createApp(deps: ApiDeps): OpenAPIHono<ApiEnv> {
   mountPipelines(app, deps)
   mountPipelineActions(app, deps)
   mountPipelineLimits(app, deps)
+  mountPipelineTables(app, deps)
   mountPipelineStatus(app, deps)
   mountPipelineStatistics(app, deps)
   mountAudit(app, deps)

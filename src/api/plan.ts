@@ -54,6 +54,7 @@ export function planPipeline(before: Pipeline | null, after: Pipeline, written: 
       tablesBefore,
       tablesAfter,
       written.map(({ spec }) => spec.tables),
+      after.spec.load.mode === 'once',
     ).map(({ index, field, before: was, after: is, refused }): PlannedField => {
       const path = pathText(['spec', 'tables', index, ...(field === 'rule' ? [] : [field])])
       return refused === null || written.length === 0

@@ -23,7 +23,9 @@ export const putQuery = z.object({
 })
 
 /** The body as the OpenAPI document shows it; `bodyOf` reads it. */
-export const documentBody = (kind: 'Endpoint' | 'Pipeline' | 'LimitsChange' | 'TablesChange') => ({
+export const documentBody = (
+  kind: 'Endpoint' | 'Pipeline' | 'LimitsChange' | 'TablesToAdd' | 'RemovedTables',
+) => ({
   required: true,
   content: { 'application/json': { schema: { $ref: `#/components/schemas/${kind}` } } },
 })

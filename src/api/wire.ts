@@ -105,6 +105,27 @@ export const limitsChange = z
     description: 'Fields that are left out stay as they are; null lifts a limit.',
   })
 
+export const tablesToAdd = z
+  .strictObject({
+    tables: z
+      .array(z.union([z.string(), z.looseObject({ match: z.string() })]))
+      .min(1)
+      .max(10_000)
+      .openapi({
+        description: 'Patterns as schema.table, or whole rules as under spec.tables of a pipeline.',
+      }),
+  })
+  .openapi('TablesToAdd')
+export const removedTables = z
+  .strictObject({
+    tables: z
+      .array(z.string().regex(/^[^.\s][^.]*\.[^.]+$/))
+      .min(1)
+      .max(10_000)
+      .openapi({ description: 'Patterns as schema.table.' }),
+  })
+  .openapi('RemovedTables')
+
 export const engineReport = z
   .object({
     phase: z.enum(['starting', 'loading', 'catching-up', 'streaming', 'retrying', 'draining']),

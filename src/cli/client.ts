@@ -34,6 +34,8 @@ export interface ApiClient {
     dryRun: boolean,
   ): Promise<AppliedEndpoint & Partial<Pick<AppliedPipeline, 'workflow'>>>
   setLimits(name: string, change: LimitsChange): Promise<AppliedPipeline>
+  addTables(name: string, tables: readonly (string | object)[]): Promise<AppliedPipeline>
+  removeTables(name: string, tables: readonly string[]): Promise<AppliedPipeline>
   act(name: string, action: Action): Promise<PipelineStatusAnswer>
   delete(kind: Kind, name: string, force: boolean): Promise<void>
 }
@@ -78,6 +80,8 @@ export function createApiClient(server: string, actor: string, signal: AbortSign
       const kind: Kind = document.kind === 'Endpoint' ? 'endpoint' : 'pipeline'
       return ask('PUT', `${of(kind, document.metadata.name)}${dryRun ? '?dryRun=true' : ''}`, document)
     },
+    addTables: (name, tables) => ask('POST', `${of('pipeline', name)}/add-tables`, { tables }),
+    removeTables: (name, tables) => ask('POST', `${of('pipeline', name)}/remove-tables`, { tables }),
     setLimits: (name, change) => ask('POST', `${of('pipeline', name)}/limits`, change),
     act: (name, action) => ask('POST', `${of('pipeline', name)}/${action}`),
     delete: (kind, name, force) => ask('DELETE', `${of(kind, name)}${force ? '?force=true' : ''}`),

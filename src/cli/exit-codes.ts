@@ -39,6 +39,9 @@ const byCode: Partial<Record<ErrorCode, ExitCode>> = {
   'SYNC-1106': exitCodes.unreachable,
   'SYNC-1107': exitCodes.unreachable,
   'SYNC-1108': exitCodes.unreachable,
+  'SYNC-1110': exitCodes.conflict,
+  'SYNC-1111': exitCodes.conflict,
+  'SYNC-1112': exitCodes.conflict,
 }
 
 export const exitCodeOf = (code: ErrorCode): ExitCode =>

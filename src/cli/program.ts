@@ -12,6 +12,7 @@ import { addLag } from './commands/lag.ts'
 import { addLimits } from './commands/limits.ts'
 import { addServer, addWorker } from './commands/processes.ts'
 import { addStats } from './commands/stats.ts'
+import { addTables } from './commands/tables.ts'
 import { addValidate } from './commands/validate.ts'
 import type { CommandContext } from './context.ts'
 import { exitCodes, exitMeanings } from './exit-codes.ts'
@@ -69,6 +70,7 @@ export function createProgram(context: CommandContext): Command {
   addGet(program, context)
   addDescribe(program, context)
   addActions(program, context)
+  addTables(program, context)
   addLimits(program, context)
   addDelete(program, context)
   addLag(program, context)

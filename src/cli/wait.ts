@@ -7,6 +7,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { PipelineStatusAnswer } from '../api/wire.ts'
 import { asSyncError } from '../core/errors.ts'
+import { tellHeldBack } from './change-text.ts'
 import type { ApiClient } from './client.ts'
 import type { CommandContext } from './context.ts'
 import { type ExitCode, exitCodes } from './exit-codes.ts'
@@ -42,6 +43,11 @@ export async function waitForStreaming(
     if (terminal.isInteractive) terminal.draw(statuses.map((status) => progressLine(status, true)))
     else for (const status of statuses) sayAtTimes((line) => terminal.say(line), status, said)
     if (!away) {
+      const heldBack = statuses.find(({ pendingChange }) => (pendingChange?.refused ?? null) !== null)
+      if (heldBack !== undefined) {
+        tellHeldBack(terminal, heldBack)
+        return exitCodes.failure
+      }
       const resting = statuses.find(
         ({ state, wanted }) => state === 'blocked' || state === 'paused' || wanted === 'stop',
       )
@@ -66,8 +72,8 @@ export async function waitForStreaming(
 }
 
 /** Between two phases there is a moment without an engine; what is waited for is one that streams. */
-const isThere = ({ state, wanted, engine }: PipelineStatusAnswer): boolean =>
-  state === 'streaming' && wanted === 'run' && engine !== null
+const isThere = ({ state, wanted, engine, pendingChange }: PipelineStatusAnswer): boolean =>
+  state === 'streaming' && wanted === 'run' && engine !== null && (pendingChange ?? null) === null
 
 function sayAtTimes(
   say: (line: string) => void,

@@ -245,8 +245,11 @@ export interface Sink {
   applyChunk(writer: number, work: ChunkWork): Promise<void>
   /** Closes the connections of the load's writers, none of which may be at work; `applyChunk` opens them again. */
   closeWriters(): Promise<void>
-  /** Load progress, after a large batch that carried it. */
-  storeLoad(load: readonly LoadProgress[]): Promise<void>
+  /**
+   * Load progress on its own: after a large batch that carried it, and when tables join. `forgotten` tables leave: nothing is known of them any
+   * more.
+   */
+  storeLoad(load: readonly LoadProgress[], forgotten?: readonly string[]): Promise<void>
   close(): Promise<void>
 }
 

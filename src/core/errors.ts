@@ -108,6 +108,25 @@ export const catalogue = {
     title: 'The request comes from a page of another site',
     remedy: 'Call the API from a program, or from its own pages.',
   },
+  'SYNC-1110': {
+    disposition: 'reject',
+    scope: 'api',
+    title: 'The table cannot be added so',
+    remedy:
+      'See the rules with `syncline get pipelines NAME -o yaml`; a table that is there needs no adding.',
+  },
+  'SYNC-1111': {
+    disposition: 'reject',
+    scope: 'api',
+    title: 'The table is not in the pipeline',
+    remedy: 'See the rules with `syncline get pipelines NAME -o yaml`.',
+  },
+  'SYNC-1112': {
+    disposition: 'reject',
+    scope: 'api',
+    title: 'The pipeline would have no table left',
+    remedy: 'Stop or delete the pipeline instead.',
+  },
   // source
   'SYNC-2101': {
     disposition: 'retry',

@@ -25,6 +25,7 @@ import { createOrderedPump } from './ordered-pump.ts'
 import { createPump, type Pump } from './pump.ts'
 import { reform } from './recovery.ts'
 import type { Router } from './router.ts'
+import { settleScope } from './scope-progress.ts'
 import type { StatusBoard } from './status-board.ts'
 import { createTurnstile, type Turnstile } from './turnstile.ts'
 import { type Committed, createWholeApplier } from './whole-transactions.ts'
@@ -78,7 +79,8 @@ async function runWithSink(context: SessionContext, sink: Sink): Promise<Session
   if (from !== position) await source.assertRetained(position)
   const { router, shapes } = await readDefinitions(source, context.target, options.rules, context.recheck)
   if (resume.position === null) await sink.begin(position)
-  const load = resume.load.map((entry) => inPresentOrder(entry, shapes))
+  const settled = await settleScope(context, sink, resume.load, shapes, resume.position === null)
+  const load = settled.map((entry) => inPresentOrder(entry, shapes))
   // Of a batch that is unfinished, nothing is confirmed yet but its beginning.
   board.tookOver(from, resume.batch)
 

@@ -397,6 +397,15 @@ export class MemoryTarget {
     }
   }
 
+  /** What `onExistingRows: empty` does: rows of tables that have not joined go. */
+  emptyUnjoined(): void {
+    for (const [name, rows] of this.tables) {
+      if (this.load.has(`s.${name}`)) continue
+      rows.clear()
+      for (const key of this.highest.keys()) if (key.startsWith(`${name}/`)) this.highest.delete(key)
+    }
+  }
+
   loadDone(): boolean {
     return shapes.every((shape) => this.load.get(`s.${shape.id.name}`)?.done === true)
   }
@@ -477,7 +486,11 @@ export class MemoryTarget {
       applyChunk: (writer, { destination, rows }) =>
         transaction(8 + writer, () => this.write({ tables: [{ destination, removals: [], upserts: rows }] })),
       closeWriters: async () => {},
-      storeLoad: (load) => transaction(0, () => this.storeLoad(load)),
+      storeLoad: (load, forgotten = []) =>
+        transaction(0, () => {
+          for (const table of forgotten) this.load.delete(table)
+          this.storeLoad(load)
+        }),
       close: async () => {},
     }
   }
@@ -529,6 +542,9 @@ export class MemoryTarget {
   }
 
   private write(work: LaneWork): void {
+    for (const { destination } of work.tables)
+      if (!this.load.has(`s.${destination.id.name}`))
+        this.violations.push(`${destination.id.name} is written before it has joined`)
     for (const { destination, removals } of work.tables) {
       const rows = this.tables.get(destination.id.name) as Map<string, Row>
       for (const key of removals) rows.delete(folded(key[0] as Value))
@@ -561,7 +577,9 @@ export class MemoryTarget {
   private checkBoundary(position: Position): void {
     if (position.ordinal > 0) return
     const source = this.source.states[Number(position.token)] as Tables
-    for (const [name, rows] of this.tables)
+    for (const [name, rows] of this.tables) {
+      // What left behind its rows is nobody's business.
+      if (!this.load.has(`s.${name}`)) continue
       for (const [key, row] of rows) {
         const original = source.get(name)?.get(key)
         if (original === undefined || exact(whole(original)) !== exact(whole(row)))
@@ -569,6 +587,7 @@ export class MemoryTarget {
             `at ${position.token}: ${name} has ${exact(row)}, the source ${original === undefined ? 'nothing' : exact(original)}`,
           )
       }
+    }
   }
 
   /** DATA-PATH 8: tables whose load is done are as the source's were. */

@@ -7,6 +7,7 @@ import { type Command, Option } from 'commander'
 import type { Plan } from '../../api/wire.ts'
 import type { Document } from '../../config/document.ts'
 import { loadFiles } from '../../config/load.ts'
+import { outcomeText, tellHeldBack } from '../change-text.ts'
 import { type CommandContext, clientOf, optionsOf, parseDuration } from '../context.ts'
 import { exitCodes } from '../exit-codes.ts'
 import { encoded, type OutputFormat } from '../output.ts'
@@ -47,11 +48,15 @@ export function addApply(program: Command, context: CommandContext): void {
         })
         if (output !== 'table') continue
         context.terminal.data(
-          `${nameOf(document)} ${dryRun ? dryRunText(plan) : change}${workflowText(workflow)}`,
+          `${nameOf(document)} ${dryRun ? dryRunText(plan) : change}${outcomeText(document.metadata.name, workflow)}`,
         )
         for (const line of planLines(plan)) context.terminal.data(line)
       }
       if (output !== 'table') context.terminal.data(encoded(results, output))
+      const heldBack = results.filter(({ workflow }) => workflow === 'held-back')
+      for (const { name } of heldBack)
+        tellHeldBack(context.terminal, await client.status(name.slice('pipeline/'.length)))
+      if (heldBack.length > 0) return context.exit(exitCodes.failure)
       if (!wait || dryRun) return
       const pipelines = documents.flatMap(({ kind, metadata }) =>
         kind === 'Pipeline' ? [metadata.name] : [],
@@ -95,13 +100,6 @@ const nameOf = (document: Document): string => `${document.kind.toLowerCase()}/$
 
 const dryRunText = ({ change }: Plan): string =>
   change === 'create' ? 'would be created' : change === 'change' ? 'would be changed' : 'unchanged'
-
-const workflowText = (workflow: string | null | undefined): string =>
-  workflow === 'started'
-    ? ', started'
-    : workflow === 'not-wanted'
-      ? ', stopped: `syncline resume` starts it'
-      : ''
 
 const planLines = ({ change, fields, restarts }: Plan): string[] =>
   change === 'create'

@@ -11,8 +11,9 @@ import { checkTargetTable } from './check-target-table.ts'
 import type { MysqlEndpoint } from './config.ts'
 import { type Connection, connect } from './connection.ts'
 import { finding, findingOf, readAccount, readVariables, shownName } from './finding.ts'
-import { hasBegun, lostMessage, lostRemedy, nothingPlanned, planCreation } from './prepare-target.ts'
-import { qualifiedName, textLiteral } from './sql-text.ts'
+import { readJoinedTables, tablesWithRows } from './joined-tables.ts'
+import { lostMessage, lostRemedy, nothingPlanned, planCreation } from './prepare-target.ts'
+import { textLiteral } from './sql-text.ts'
 import { checkTargetPrivileges } from './target-privileges.ts'
 
 /** @throws SyncError only for what passes by itself (a lost connection, a busy server) */
@@ -298,43 +299,32 @@ async function checkConstraints(
   })
 }
 
-const tablesPerRoundTrip = 200
-
-/** Rows that are there before the first start. Once the pipeline has written here, they are its own. */
+/** Rows that are there before a table joins. Once it has, they are the pipeline's own. */
 async function checkRows(
   connection: Connection,
   scope: PipelineScope,
   targets: ReadonlyMap<string, TableDetail>,
 ): Promise<Finding[]> {
   if (!scope.loads || scope.onExistingRows !== 'refuse') return []
-  // Without the privilege for its own tables (reported already) nothing is known of an earlier start; rows are refused all the same.
-  const begun = await hasBegun(connection, scope.pipeline).catch((error: unknown) => {
-    if (error instanceof SyncError && error.code === 'SYNC-3103') return false
-    throw error
-  })
-  if (begun) return []
-  const ids = scope.mappings.map(({ target }) => target).filter((id) => targets.has(tableName(id)))
-  const findings: Finding[] = []
-  for (let at = 0; at < ids.length; at += tablesPerRoundTrip) {
-    const part = ids.slice(at, at + tablesPerRoundTrip)
-    const questions = part.map((id) => `SELECT EXISTS (SELECT 1 FROM ${qualifiedName(id)})`)
-    const answers = await connection.queryAll(questions.join('; ')).catch((error: unknown) => {
-      if (error instanceof SyncError && error.code === 'SYNC-3103') return []
+  // Without the privilege (reported already) for its own tables nothing is known of an earlier start, and for others nothing of their rows.
+  const unlessDenied =
+    <T>(otherwise: T) =>
+    (error: unknown): T => {
+      if (error instanceof SyncError && error.code === 'SYNC-3103') return otherwise
       throw error
-    })
-    answers.forEach((answer, index) => {
-      const id = part[index]
-      if (id === undefined || answer.rows[0]?.[0] !== '1') return
-      findings.push(
-        finding(
-          'SYNC-3204',
-          'error',
-          `${tableName(id)} has rows at the target before the load`,
-          `TRUNCATE TABLE ${shownName(id)}; or set spec.onExistingRows: empty or keep.`,
-          { table: id },
-        ),
-      )
-    })
-  }
-  return findings
+    }
+  const joined = await readJoinedTables(connection, scope.pipeline).catch(unlessDenied(null))
+  const ids = scope.mappings
+    .filter(({ source, target }) => targets.has(tableName(target)) && joined?.has(tableName(source)) !== true)
+    .map(({ target }) => target)
+  const full = await tablesWithRows(connection, ids).catch(unlessDenied([]))
+  return full.map((id) =>
+    finding(
+      'SYNC-3204',
+      'error',
+      `${tableName(id)} has rows at the target before the load`,
+      `TRUNCATE TABLE ${shownName(id)}; or set spec.onExistingRows: empty or keep.`,
+      { table: id },
+    ),
+  )
 }

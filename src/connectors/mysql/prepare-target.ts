@@ -13,7 +13,8 @@ import { readTablesByName, textOf } from './catalogue.ts'
 import type { MysqlEndpoint } from './config.ts'
 import { type Connection, connect } from './connection.ts'
 import { targetDefinition } from './create-table.ts'
-import { loadTable, markTable } from './sink/mark-table.ts'
+import { emptyUnlessJoined, isAbsent, readJoinedTables, tablesWithRows } from './joined-tables.ts'
+import { loadTable } from './sink/mark-table.ts'
 import { qualifiedName, textLiteral } from './sql-text.ts'
 
 /** @throws SyncError 21xx, 31xx; SYNC-3201 where a table is missing and cannot be created */
@@ -27,41 +28,44 @@ export async function prepareMysqlTarget(config: MysqlEndpoint, scope: PipelineS
     const [lost] = planned.lost
     if (lost !== undefined) throw new SyncError('SYNC-3201', lostMessage(lost), { remedy: lostRemedy })
     for (const statement of planned.statements) await connection.query(byteStringOf(statement))
-    if (scope.loads && scope.onExistingRows === 'empty' && !(await hasBegun(connection, scope.pipeline))) {
-      const created = new Set(planned.tables.map((id) => tableName(id)))
-      for (const { target } of scope.mappings) {
-        // TRUNCATE, not DELETE: no undo log, and AUTO_INCREMENT starts anew. Checks are off, so order does not matter.
-        if (!created.has(tableName(target))) await connection.query(`TRUNCATE TABLE ${qualifiedName(target)}`)
-      }
-    }
+    if (scope.loads && scope.onExistingRows === 'empty') await emptyTables(connection, scope, planned.tables)
   } finally {
     await connection.close()
   }
 }
 
-/** Has the pipeline ever written here? Then the target's rows are its own. */
-export async function hasBegun(connection: Connection, pipeline: string): Promise<boolean> {
-  try {
-    const name = textLiteral(pipeline)
-    const { rows } = await connection.query(
-      `SELECT EXISTS (SELECT 1 FROM ${markTable} WHERE pipeline = ${name} AND to_position IS NOT NULL) OR EXISTS (SELECT 1 FROM ${loadTable} WHERE pipeline = ${name})`,
-    )
-    return rows[0]?.[0] === '1'
-  } catch (error) {
-    const errno = error instanceof SyncError ? error.details['errno'] : undefined
-    // Neither the schema nor its tables are there yet.
-    if (errno === 1049 || errno === 1146) return false
-    throw error
-  }
+/** Tables that have not joined yet; those that were made a moment ago have no rows. */
+async function emptyTables(
+  connection: Connection,
+  scope: PipelineScope,
+  created: readonly TableId[],
+): Promise<void> {
+  const joined = await readJoinedTables(connection, scope.pipeline)
+  const isNew = new Set(created.map((id) => tableName(id)))
+  const others = scope.mappings.filter(
+    ({ source, target }) => joined?.has(tableName(source)) !== true && !isNew.has(tableName(target)),
+  )
+  const targets = new Map(others.map((mapping) => [tableName(mapping.target), mapping]))
+  const full = await tablesWithRows(
+    connection,
+    others.map(({ target }) => target),
+  )
+  // Checks of foreign keys are off, so order does not matter.
+  for (const id of full)
+    await emptyUnlessJoined(connection, scope.pipeline, targets.get(tableName(id)) as MappedTable)
 }
 
 /** The source tables whose load has begun here, by `schema.table`. */
 async function readLoadedTables(connection: Connection, pipeline: string): Promise<ReadonlySet<string>> {
-  if (!(await hasBegun(connection, pipeline))) return new Set()
-  const { rows } = await connection.query(
-    `SELECT table_name FROM ${loadTable} WHERE pipeline = ${textLiteral(pipeline)} AND (done <> 0 OR after_key IS NOT NULL)`,
-  )
-  return new Set(rows.map((row) => textOf(row[0])))
+  try {
+    const { rows } = await connection.query(
+      `SELECT table_name FROM ${loadTable} WHERE pipeline = ${textLiteral(pipeline)} AND (done <> 0 OR after_key IS NOT NULL)`,
+    )
+    return new Set(rows.map((row) => textOf(row[0])))
+  } catch (error) {
+    if (isAbsent(error)) return new Set()
+    throw error
+  }
 }
 
 export const lostMessage = (id: TableId): string =>

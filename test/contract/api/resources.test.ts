@@ -270,6 +270,8 @@ describe('audit, health and the document', () => {
       '/v1/pipelines/{name}/resume',
       '/v1/pipelines/{name}/stop',
       '/v1/pipelines/{name}/limits',
+      '/v1/pipelines/{name}/add-tables',
+      '/v1/pipelines/{name}/remove-tables',
       '/v1/pipelines/{name}/status',
       '/v1/audit',
       '/healthz',

@@ -7,6 +7,7 @@ import { type MysqlServer, startMysql } from '../../../dev/mysql.ts'
 import type { Finding, MappedTable, PipelineScope } from '../../../src/connectors/contract.ts'
 import { checkMysqlTarget } from '../../../src/connectors/mysql/check-target.ts'
 import { createStatements } from '../../../src/connectors/mysql/sink/mark-table.ts'
+import { tableName } from '../../../src/core/schema.ts'
 import { connect, freshDatabase } from '../../support/servers.ts'
 import { endpointOf } from './endpoint.ts'
 
@@ -179,7 +180,7 @@ describe('tables and columns', () => {
     expect(await check([mapped(name)])).toEqual([])
   })
 
-  it('rows that are there already, until the pipeline has begun', async () => {
+  it('rows that are there already, until the table has joined', async () => {
     const name = await pair('id INT PRIMARY KEY')
     await target.query(`INSERT INTO ${name} VALUES (1)`)
     expect(brief(await check([mapped(name)]))).toEqual(['SYNC-3204 error'])
@@ -189,10 +190,11 @@ describe('tables and columns', () => {
     expect(await check([mapped(name)], { loads: false })).toEqual([])
     for (const statement of createStatements) await target.query(statement)
     await target.query(
-      "INSERT INTO syncline.apply_mark (pipeline, slot, epoch, to_position) VALUES ('begun', 0, 1, '{}'), ('taken', 0, 1, NULL)",
+      "INSERT INTO syncline.load_progress (pipeline, table_name, rows_loaded, done) VALUES ('joined', ?, 0, 0), ('other', ?, 0, 0)",
+      [tableName(mapped(name).source), `${tableName(mapped(name).source)}x`],
     )
-    expect(await check([mapped(name)], { pipeline: 'begun' })).toEqual([])
-    expect(brief(await check([mapped(name)], { pipeline: 'taken' }))).toEqual(['SYNC-3204 error'])
+    expect(await check([mapped(name)], { pipeline: 'joined' })).toEqual([])
+    expect(brief(await check([mapped(name)], { pipeline: 'other' }))).toEqual(['SYNC-3204 error'])
     await target.query('DROP DATABASE syncline')
   })
 })

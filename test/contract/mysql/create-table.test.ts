@@ -134,7 +134,7 @@ describe('missing tables', () => {
 })
 
 describe('rows that are there', () => {
-  it('are removed by `empty`, kept otherwise, and never once the pipeline has written', async () => {
+  it('are removed by `empty`, kept otherwise, and never once the table has joined', async () => {
     await source.query(
       'CREATE TABLE mother (id INT PRIMARY KEY); CREATE TABLE daughter (id INT PRIMARY KEY AUTO_INCREMENT, m INT, FOREIGN KEY (m) REFERENCES mother (id))',
     )
@@ -155,11 +155,23 @@ describe('rows that are there', () => {
     await fill()
     for (const statement of createStatements) await target.query(statement)
     await target.query(
-      'INSERT INTO syncline.apply_mark (pipeline, slot, epoch, to_position) VALUES (?, 0, 1, ?)',
-      [database, '{}'],
+      'INSERT INTO syncline.load_progress (pipeline, table_name, rows_loaded, done) VALUES (?, ?, 0, 0)',
+      [database, `${database}.mother`],
     )
     await prepare(scopeOf(mappings, { onExistingRows: 'empty' }))
-    expect([await count('mother'), await count('daughter')]).toEqual([2, 1])
+    expect([await count('mother'), await count('daughter')], 'a table that joins later').toEqual([2, 0])
+  })
+
+  it('are removed under any name', async () => {
+    const name = "größe `x` 'y'"
+    const quoted = `\`${name.replaceAll('`', '``')}\``
+    await source.query(`CREATE TABLE ${quoted} (id INT PRIMARY KEY)`)
+    await prepare(scopeOf([mapped(name)]))
+    await target.query(`INSERT INTO ${copy}.${quoted} VALUES (1)`)
+    for (const statement of createStatements) await target.query(statement)
+    await prepare(scopeOf([mapped(name)], { onExistingRows: 'empty' }))
+    const [rows] = await target.query(`SELECT * FROM ${copy}.${quoted}`)
+    expect(rows).toEqual([])
   })
 })
 

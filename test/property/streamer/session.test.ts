@@ -1,11 +1,12 @@
 /**
  * The real engine (batcher, loader, pump, applier, recovery, sessions) over random histories with cut links on both sides, late writes of
- * dead sessions and engines that are replaced: whatever happens, both sides end equal, no row goes back, no lane runs twice, and every
+ * dead sessions and engines that are replaced, with other limits, and with tables that leave and come back: whatever happens, both sides end equal, no row goes back, no lane runs twice, and every
  * batch boundary is a subset of the source.
  */
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import { SyncError } from '../../../src/core/errors.ts'
+import { noLimits, type PipelineLimits } from '../../../src/core/limits.ts'
 import { createEngine, type Engine } from '../../../src/streamer/engine.ts'
 import type { EngineOptions, Order } from '../../../src/streamer/options.ts'
 import type { EngineOutcome } from '../../../src/streamer/status.ts'
@@ -20,6 +21,13 @@ const rule = {
   excludeColumns: [],
   renameColumns: {},
   where: null,
+}
+
+/** Such that a history takes long enough to meet them, and no longer. */
+const randomLimits = (random: () => number): PipelineLimits => {
+  const rate = (most: number): number | null => (random() < 0.5 ? null : 100 + Math.floor(random() * most))
+  const rates = () => ({ maxRowsPerSecond: rate(5_000), maxBytesPerSecond: rate(500_000) })
+  return { load: rates(), stream: rates() }
 }
 
 interface History {
@@ -40,10 +48,11 @@ async function runHistory(seed: number, orders: readonly Order[]): Promise<Histo
   const failRate = random() * 0.08
   const fails = (): boolean => !isCalm && random() < failRate
   /** Every engine may have other options: what a predecessor began under its own must still be finished. */
+  let hasTable = true
   const randomOptions = (): EngineOptions => ({
     pipeline: 'p',
     origin: 'test',
-    rules: [{ ...rule, exclude: random() < 0.5 ? [] : ['s.none'] }],
+    rules: [{ ...rule, exclude: [...(random() < 0.5 ? [] : ['s.none']), ...(hasTable ? [] : ['s.c'])] }],
     order: orders[Math.floor(random() * orders.length)] as Order,
     lanes: 1 + Math.floor(random() * 4),
     batch: { maxRows: 2 + Math.floor(random() * 20), maxBytes: 1 << 20, maxDelayMs: 0 },
@@ -55,14 +64,16 @@ async function runHistory(seed: number, orders: readonly Order[]): Promise<Histo
     },
   })
   let epoch = 1_000n
-  const start = (): { engine: Engine; done: Promise<EngineOutcome> } => {
+  const start = (isWhole = false): { engine: Engine; done: Promise<EngineOutcome> } => {
     epoch += 1_000n
+    hasTable = isWhole || random() < 0.7
     const engine = createEngine(
       {
         openSource: async () => source.open(fails),
         openTarget: async () => target.open(fails),
         recheck: async () => {
           if (fails()) throw new SyncError('SYNC-3101', 'the test cut the check')
+          target.emptyUnjoined()
         },
         firstBackoffMs: 0,
       },
@@ -91,9 +102,15 @@ async function runHistory(seed: number, orders: readonly Order[]): Promise<Histo
       current = start()
       all.push(current)
     }
+    if (random() < 0.05) current.engine.setLimits(randomLimits(random))
     for (let n = Math.floor(random() * 4); n > 0; n--) await new Promise((resolve) => setImmediate(resolve))
   }
   isCalm = true
+  if (!hasTable) {
+    current = start(true)
+    all.push(current)
+  }
+  for (const { engine } of all) engine.setLimits(noLimits)
   const deadline = performance.now() + 20_000
   let isOver = false
   void current.done.then(() => {

@@ -59,12 +59,26 @@ describe('planPipeline', () => {
     )
   })
 
-  it('lets tables join and leave, and not come back', () => {
+  it('lets tables join and leave, and come back where they are loaded again', () => {
     const more = pipeline('p', { tables: [{ match: 'shop.*' }, { match: 'crm.*' }] })
     expect(effects(planPipeline(before, more, [before]))).toEqual(['spec.tables[1] restart'])
     expect(effects(planPipeline(more, before, [before, more]))).toEqual(['spec.tables[1] restart'])
-    const [field] = planPipeline(before, more, [more, before]).fields
-    expect(field).toMatchObject({ effect: 'refused', reason: expect.stringContaining('carried before') })
+    expect(effects(planPipeline(before, more, [more, before]))).toEqual(['spec.tables[1] restart'])
+    const elsewhere = pipeline('p', {
+      tables: [{ match: 'shop.*' }, { match: 'crm.*', to: { schema: 'elsewhere' } }],
+    })
+    expect(planPipeline(before, elsewhere, [more, before]).fields[0]).toMatchObject({
+      effect: 'refused',
+      reason: expect.stringContaining('another mapping'),
+    })
+    const [unloaded, unloadedMore] = [before, more].map((document) => ({
+      ...document,
+      spec: { ...document.spec, load: { ...document.spec.load, mode: 'none' as const } },
+    })) as [typeof before, typeof before]
+    expect(planPipeline(unloaded, unloadedMore, [unloadedMore, unloaded]).fields[0]).toMatchObject({
+      effect: 'refused',
+      reason: expect.stringContaining('without what changed'),
+    })
   })
 })
 

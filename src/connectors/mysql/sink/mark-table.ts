@@ -125,3 +125,7 @@ export function loadStatement(pipeline: string, load: readonly LoadProgress[]): 
     'ON DUPLICATE KEY UPDATE after_key = new.after_key, rows_loaded = new.rows_loaded, done = new.done'
   )
 }
+
+/** Removes load progress; the caller gives at least one table. */
+export const forgetStatement = (pipeline: string, tables: readonly string[]): string =>
+  `DELETE FROM ${loadTable} WHERE pipeline = ${textLiteral(pipeline)} AND table_name IN (${tables.map(textLiteral).join(', ')})`

@@ -16,6 +16,7 @@ import { textLiteral } from '../sql-text.ts'
 import { positionText } from './exact-json.ts'
 import {
   beginWithMark,
+  forgetStatement,
   headerAssignments,
   laneAssignments,
   loadStatement,
@@ -259,8 +260,12 @@ export async function createSink(
       )
     },
 
-    async storeLoad(load) {
-      if (load.length > 0) await transact(0, [], null, [], [loadStatement(pipeline, load)])
+    async storeLoad(load, forgotten = []) {
+      const tail = [
+        ...(forgotten.length === 0 ? [] : [forgetStatement(pipeline, forgotten)]),
+        ...(load.length === 0 ? [] : [loadStatement(pipeline, load)]),
+      ]
+      if (tail.length > 0) await transact(0, [], null, [], tail)
     },
 
     async close() {

@@ -1,0 +1,76 @@
+/**
+ * Which tables of a pipeline have joined it at its target: their rows there are the pipeline's own. Every other one must be empty, be emptied, or
+ * be taken as it is, by the policy `onExistingRows`, whenever it joins.
+ *
+ * A table joins with its row in the table of load progress, written under the fence before the first row (streamer/scope-progress.ts). Emptying
+ * looks at that row and empties in one round trip at the server: a process that was frozen in between cannot empty what has joined meanwhile.
+ */
+import { SyncError } from '../../core/errors.ts'
+import { type TableId, tableName } from '../../core/schema.ts'
+import type { MappedTable } from '../contract.ts'
+import { textOf } from './catalogue.ts'
+import type { Connection } from './connection.ts'
+import { loadTable } from './sink/mark-table.ts'
+import { qualifiedName, textLiteral } from './sql-text.ts'
+
+const tablesPerRoundTrip = 200
+
+/** Source tables by `schema.table`; null: no pipeline has ever written here. */
+export async function readJoinedTables(
+  connection: Connection,
+  pipeline: string,
+): Promise<ReadonlySet<string> | null> {
+  try {
+    const { rows } = await connection.query(
+      `SELECT table_name FROM ${loadTable} WHERE pipeline = ${textLiteral(pipeline)}`,
+    )
+    return new Set(rows.map((row) => textOf(row[0])))
+  } catch (error) {
+    if (isAbsent(error)) return null
+    throw error
+  }
+}
+
+/** Neither the schema nor its tables are there. */
+export function isAbsent(error: unknown): boolean {
+  const errno = error instanceof SyncError ? error.details['errno'] : undefined
+  return errno === 1049 || errno === 1146
+}
+
+/** Those of the tables, which exist, that have a row. */
+export async function tablesWithRows(
+  connection: Connection,
+  ids: readonly TableId[],
+): Promise<readonly TableId[]> {
+  const found: TableId[] = []
+  for (let at = 0; at < ids.length; at += tablesPerRoundTrip) {
+    const part = ids.slice(at, at + tablesPerRoundTrip)
+    const questions = part.map((id) => `SELECT EXISTS (SELECT 1 FROM ${qualifiedName(id)})`)
+    const answers = await connection.queryAll(questions.join('; '))
+    answers.forEach((answer, index) => {
+      const id = part[index]
+      if (id !== undefined && answer.rows[0]?.[0] === '1') found.push(id)
+    })
+  }
+  return found
+}
+
+/** Empties a target table unless its source table has joined. Assumes foreign key checks are off. */
+export async function emptyUnlessJoined(
+  connection: Connection,
+  pipeline: string,
+  { source, target }: MappedTable,
+): Promise<void> {
+  // TRUNCATE, not DELETE: no undo log, and AUTO_INCREMENT starts anew.
+  const truncate = `TRUNCATE TABLE ${qualifiedName(target)}`
+  const joined = `SELECT 1 FROM ${loadTable} WHERE pipeline = ${textLiteral(pipeline)} AND table_name = ${textLiteral(tableName(source))}`
+  const bytes = Buffer.from(truncate, 'latin1').toString('hex')
+  try {
+    await connection.queryAll(
+      `SET @syncline_empty = IF(EXISTS (${joined}), 'DO 0', CONVERT(0x${bytes} USING utf8mb4)); PREPARE syncline_empty FROM @syncline_empty; EXECUTE syncline_empty; DEALLOCATE PREPARE syncline_empty`,
+    )
+  } catch (error) {
+    if (!isAbsent(error)) throw error
+    await connection.query(truncate)
+  }
+}
