@@ -215,10 +215,12 @@ describe('with workers', () => {
     const more = { tables: [{ match: 'shop.*' }, { match: 'crm.*' }] }
     expect((await apply(api, name, more)).body).toMatchObject({ change: 'changed', workflow: 'changed' })
     expect((await apply(api, name)).body).toMatchObject({ change: 'changed' })
-    expect((await api.refusal('PUT', `/v1/pipelines/${name}`, pipeline(name, more))).slice(0, 2)).toEqual([
-      409,
-      'SYNC-1104',
-    ])
+    const elsewhere = { tables: [{ match: 'shop.*' }, { match: 'crm.*', to: { schema: 'copy' } }] }
+    expect(
+      (await api.refusal('PUT', `/v1/pipelines/${name}`, pipeline(name, elsewhere))).slice(0, 2),
+    ).toEqual([409, 'SYNC-1104'])
+    // Under the mapping that it had, it is loaded anew.
+    expect((await apply(api, name, more)).body).toMatchObject({ change: 'changed', workflow: 'changed' })
   })
 
   it('shows what blocks, lets anything change before rows were written, and goes on', async () => {

@@ -273,6 +273,7 @@ describe('audit, health and the document', () => {
       '/v1/pipelines/{name}/add-tables',
       '/v1/pipelines/{name}/remove-tables',
       '/v1/pipelines/{name}/status',
+      '/v1/pipelines/{name}/statistics',
       '/v1/audit',
       '/healthz',
       '/readyz',
