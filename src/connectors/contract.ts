@@ -111,14 +111,40 @@ export interface SnapshotReader {
    * is visible, takes `low`, selects, takes `high`. Stops after the row with which `maxBytes` is passed (rows of any size, bounded
    * memory): then `complete` is false and the chunk ends at its last row.
    */
-  read(chunk: Chunk, passed: Position, where: string | null, maxBytes: number): Promise<ChunkRows>
+  read(
+    chunk: Chunk,
+    passed: Position,
+    where: string | null,
+    maxBytes: number,
+    asText?: AsText | null,
+  ): Promise<ChunkRows>
   /** Rows in the table by the server's statistics; for progress bars only. */
   estimateRows(table: TableId): Promise<number>
 }
 
+/** Asks for rows as text that is only passed on. A reader that does not know the format gives rows. */
+export interface AsText {
+  /** A name that the sink gives and readers may know. */
+  readonly format: string
+  /** Ordinals of the chunk's table, in the order in which the sink's destination has them; the key's are among them. */
+  readonly columns: readonly number[]
+}
+
+/** Rows as one store sends them and another takes them, without being looked at in between. */
+export interface RowText {
+  readonly bytes: Buffer
+  /** By row: where it ends in `bytes`, and the next one begins. */
+  readonly ends: readonly number[]
+}
+
 export interface ChunkRows {
-  /** By the columns of the chunk's table shape, in key order. */
+  /** By row, in key order: `keyOf` its primary key. */
+  readonly keys: readonly string[]
+  /** The last row's primary key; null where there is no row. */
+  readonly lastKey: readonly Value[] | null
+  /** By the columns of the chunk's table shape; empty where `text` has them. */
   readonly rows: readonly Row[]
+  readonly text: RowText | null
   /** Is the transaction of this id certainly visible in the rows (at or before `low`)? */
   isInLow(id: string): boolean
   /** Everything visible in the rows is at or before this. */
@@ -162,7 +188,11 @@ export interface SinkOptions {
 /** Rows of a chunk for one destination, by its columns, in the order in which they were read. */
 export interface ChunkWork {
   readonly destination: Destination
+  /** Empty where `text` has them. */
   readonly rows: readonly Row[]
+  readonly text:
+    | (RowText & { /** Ordinals of the rows to be written, ascending. */ readonly taken: readonly number[] })
+    | null
 }
 
 /** Where a table's load stands, as stored in the target. */
@@ -243,6 +273,8 @@ export interface Sink {
    * at once: whoever calls knows that no batch under way touches these rows.
    */
   applyChunk(writer: number, work: ChunkWork): Promise<void>
+  /** The format in which rows of chunks for this destination are best passed on; null: as rows. May change from chunk to chunk. */
+  textFormat(destination: Destination): string | null
   /** Closes the connections of the load's writers, none of which may be at work; `applyChunk` opens them again. */
   closeWriters(): Promise<void>
   /**

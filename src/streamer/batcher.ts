@@ -21,7 +21,7 @@ import type {
   SchemaChange,
   TransactionSlice,
 } from '../core/transaction.ts'
-import { keyOf, type Row, type Value } from '../core/value.ts'
+import type { Row, Value } from '../core/value.ts'
 import type { Router } from './router.ts'
 import { type BatchTally, createTally, type TableTally } from './tally.ts'
 
@@ -233,7 +233,7 @@ export function createBatcher(
         table: name,
         after: reached,
         keyOrder: keyOrder(shape),
-        rows: (progressOf.get(name)?.rows ?? 0) + chunk.rows.length,
+        rows: (progressOf.get(name)?.rows ?? 0) + chunk.keys.length,
         done,
       })
       tickets.shift()
@@ -252,10 +252,9 @@ export function createBatcher(
   function workOf(shape: TableShape, chunk: ChunkRows, taken: readonly number[]): ChunkWork | null {
     const route = router.route(shape)
     if (route === null || taken.length === 0) return null
-    return {
-      destination: route.destination,
-      rows: taken.map((ordinal) => route.map(chunk.rows[ordinal] as Row)),
-    }
+    const { destination } = route
+    if (chunk.text !== null) return { destination, rows: [], text: { ...chunk.text, taken } }
+    return { destination, rows: taken.map((ordinal) => route.map(chunk.rows[ordinal] as Row)), text: null }
   }
 
   function place(shape: TableShape, behind: Ticket | null): Ticket {
@@ -263,7 +262,6 @@ export function createBatcher(
     const tickets = windows.get(name) ?? []
     windows.set(name, tickets)
     const written = Promise.withResolvers<void>()
-    const keyOrdinals = shape.primaryKey?.ordinals ?? []
     const opened = Promise.withResolvers<Position>()
     const ticket: Ticket = {
       shape,
@@ -280,8 +278,7 @@ export function createBatcher(
         return opened.promise
       },
       deliver(chunk, { after: reached, done }) {
-        const keys = chunk.rows.map((row) => keyOf(row, keyOrdinals))
-        ticket.window?.arrive({ keys, isInLow: (id) => chunk.isInLow(id), high: chunk.high })
+        ticket.window?.arrive(chunk)
         ticket.delivered = { chunk, after: reached, done }
         arrival.resolve()
         arrival = Promise.withResolvers<void>()

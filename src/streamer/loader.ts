@@ -7,7 +7,7 @@
  *
  * Memory: at most `chunksInFlight` chunks of at most `maxChunkBytes` each.
  */
-import type { Chunk, ChunkRows, LoadProgress, SnapshotReader } from '../connectors/contract.ts'
+import type { AsText, Chunk, ChunkRows, LoadProgress, SnapshotReader } from '../connectors/contract.ts'
 import type { RateLimits } from '../core/limits.ts'
 import { type TableShape, tableName } from '../core/schema.ts'
 import type { Value } from '../core/value.ts'
@@ -40,6 +40,8 @@ export async function loadTables(deps: {
   readonly tables: readonly TableShape[]
   readonly progress: ReadonlyMap<string, LoadProgress>
   readonly filterSql: (shape: TableShape) => string | null
+  /** How the table's rows are to be read, if not as rows. */
+  readonly asText: (shape: TableShape) => AsText | null
   readonly options: LoadOptions
   readonly counters: LoadCounters
   /** Told when a chunk was read, with the time at which that began (performance.now clock). */
@@ -73,19 +75,17 @@ export async function loadTables(deps: {
         passed,
         deps.filterSql(chunk.table),
         options.maxChunkBytes,
+        deps.asText(chunk.table),
       )
       deps.onChunkRead(startedAtMs)
       signal.throwIfAborted()
-      gate.settle(read.rows.length - paid.rows, read.bytes - paid.bytes)
+      gate.settle(read.keys.length - paid.rows, read.bytes - paid.bytes)
       paid = { rows: 0, bytes: 0 }
       onRead(read)
-      const lastRow = read.rows.at(-1)
-      const lastKey: readonly Value[] | null = read.complete
-        ? (chunk.upTo ?? (lastRow === undefined ? after : keyValues(chunk.table, lastRow)))
-        : keyValues(chunk.table, lastRow as readonly Value[])
+      const lastKey: readonly Value[] | null = (read.complete ? chunk.upTo : null) ?? read.lastKey ?? after
       // The rest of a chunk that was cut short counts next, so it takes its place before this one can be counted.
       const rest = read.complete ? null : current.next()
-      counters.rows += read.rows.length
+      counters.rows += read.keys.length
       current.deliver(read, { after: lastKey, done: read.complete && chunk.upTo === null })
       await unlessAborted(current.written)
       if (rest === null) return
@@ -101,8 +101,8 @@ export async function loadTables(deps: {
     const ownChunks: Promise<void>[] = []
     let chunkRows = Math.min(firstChunkRows, options.chunkRows)
     let bytesPerRow = 0
-    const learn = ({ rows, bytes }: ChunkRows): void => {
-      if (rows.length > 0) bytesPerRow = bytes / rows.length
+    const learn = ({ keys, bytes }: ChunkRows): void => {
+      if (keys.length > 0) bytesPerRow = bytes / keys.length
     }
     for (;;) {
       await unlessAborted(free.take())
@@ -157,9 +157,6 @@ function rowsWithin(limits: RateLimits, chunkRows: number, bytesPerRow: number):
       : limits.maxBytesPerSecond / bytesPerRow
   return Math.max(1, Math.min(chunkRows, Math.ceil(Math.min(byRows, byBytes) / chunksPerSecond)))
 }
-
-const keyValues = (shape: TableShape, row: readonly Value[]): readonly Value[] =>
-  (shape.primaryKey?.ordinals ?? []).map((ordinal) => row[ordinal] as Value)
 
 /** Not a race with one promise for all: it would keep every one of its rivals in memory for as long as the load takes. */
 const orAborted = <T>(promise: Promise<T>, signal: AbortSignal): Promise<T> =>

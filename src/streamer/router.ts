@@ -22,6 +22,8 @@ import type { TableMapping, TableRule } from './options.ts'
 
 export interface Route {
   readonly destination: Destination
+  /** By column of the destination: its ordinal in the source's shape. */
+  readonly ordinals: readonly number[]
   /** The row as the destination takes it. */
   map(row: Row): Row
   /** Does the row belong to the scope? */
@@ -72,6 +74,7 @@ export function createRouter(
     const filter = mapping.rule.where === null ? null : compileFilter(parseFilter(mapping.rule.where), shape)
     return {
       destination,
+      ordinals,
       map: whole ? (row) => row : (row) => ordinals.map((ordinal) => row[ordinal] as Value),
       matches: filter === null ? () => true : (row) => filter.matches(row),
     }

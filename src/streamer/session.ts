@@ -122,8 +122,9 @@ async function runWithSink(context: SessionContext, sink: Sink): Promise<Session
       () => pump?.kick(),
       async (work, read) => {
         await (chunks as ChunkWriter).write(work)
-        board.chunkWritten(work.rows.length)
-        board.meter.copied(read.table, work.destination.id, work.rows.length, read.bytes)
+        const rows = work.text?.taken.length ?? work.rows.length
+        board.chunkWritten(rows)
+        board.meter.copied(read.table, work.destination.id, rows, read.bytes)
       },
       options.order === 'global',
     )
@@ -284,6 +285,11 @@ async function runLoad(
       tables: todo,
       progress,
       filterSql: (shape) => router.filterSql(shape),
+      asText: (shape) => {
+        const route = router.route(shape)
+        const format = route === null ? null : sink.textFormat(route.destination)
+        return route === null || format === null ? null : { format, columns: route.ordinals }
+      },
       options: { ...options.load, maxChunkBytes },
       gate: context.gates.load,
       counters,

@@ -7,9 +7,11 @@ import type {
   BatchHeader,
   ChangeStream,
   ChunkRows,
+  ChunkWork,
   LoadProgress,
   PositionTracker,
   Resume,
+  RowText,
   Sink,
   Source,
   Target,
@@ -19,7 +21,7 @@ import type { LaneWork } from '../../src/core/plan.ts'
 import { type Position, samePosition } from '../../src/core/position.ts'
 import type { Column, TableShape } from '../../src/core/schema.ts'
 import type { LogEvent, RowChange, SchemaChange, TransactionSlice } from '../../src/core/transaction.ts'
-import type { Row, Value } from '../../src/core/value.ts'
+import { keyOf, type Row, type Value } from '../../src/core/value.ts'
 
 export type Random = () => number
 
@@ -74,6 +76,18 @@ const whole = (row: Row): Row => (row.length === 3 ? [...row, null] : row)
 /** How the server compares: text without regard to case. */
 const folded = (value: Value): string => (typeof value === 'string' ? `s${value.toLowerCase()}` : `i${value}`)
 const exact = (row: Row): string => JSON.stringify(row)
+
+/** Rows that are passed on as text: JSON, one row behind the other. */
+const textFormat = 'test-json'
+
+function textOf(rows: readonly Row[], columns: readonly number[]): RowText {
+  const texts = rows.map((row) => exact(columns.map((ordinal) => row[ordinal] as Value)))
+  let end = 0
+  return { bytes: Buffer.from(texts.join('')), ends: texts.map((text) => (end += Buffer.byteLength(text))) }
+}
+
+const rowsOf = ({ bytes, ends, taken }: NonNullable<ChunkWork['text']>): Row[] =>
+  taken.map((i) => JSON.parse(bytes.toString('utf8', i === 0 ? 0 : ends[i - 1], ends[i])) as Row)
 
 type Tables = Map<string, Map<string, Row>>
 const emptyTables = (): Tables => new Map(shapes.map((shape) => [shape.id.name, new Map()]))
@@ -226,7 +240,7 @@ export class MemorySource {
           const left = this.range(table, after, null)
           return left.length > rows ? [(left[rows - 1] as Row)[0] as Value] : null
         },
-        read: async (chunk, passed, _, maxBytes): Promise<ChunkRows> => {
+        read: async (chunk, passed, _, maxBytes, asText): Promise<ChunkRows> => {
           await this.executes(Number(passed.token))
           await step()
           const low = this.executed
@@ -237,7 +251,10 @@ export class MemorySource {
           const high = { file: 1, offset: this.written * 1000 }
           await step()
           return {
-            rows,
+            keys: rows.map((row) => keyOf(row, [0])),
+            lastKey: rows.length === 0 ? null : [rows.at(-1)?.[0] as Value],
+            rows: asText?.format === textFormat ? [] : rows,
+            text: asText?.format === textFormat ? textOf(rows, asText.columns) : null,
             isInLow: (id) => Number(id) <= low,
             high,
             bytes: maxBytes,
@@ -483,8 +500,12 @@ export class MemoryTarget {
           slot.part = phase
         })
       },
-      applyChunk: (writer, { destination, rows }) =>
-        transaction(8 + writer, () => this.write({ tables: [{ destination, removals: [], upserts: rows }] })),
+      applyChunk: (writer, { destination, rows, text }) =>
+        transaction(8 + writer, () => {
+          const upserts = text === null ? rows : rowsOf(text)
+          this.write({ tables: [{ destination, removals: [], upserts }] })
+        }),
+      textFormat: () => (this.random() < 0.5 ? textFormat : null),
       closeWriters: async () => {},
       storeLoad: (load, forgotten = []) =>
         transaction(0, () => {

@@ -17,9 +17,9 @@ export type { Connection, QueryOptions } from './session.ts'
 
 /**
  * What a connection is for; it decides how the session is set up. `admin` runs checks and definitions: its texts are utf8mb4 so that the
- * literals inside a CREATE TABLE are read as the characters they are.
+ * literals inside a CREATE TABLE are read as the characters they are. `load` is `write` that may also send what LOAD DATA LOCAL reads.
  */
-export type Role = 'read' | 'write' | 'binlog' | 'admin'
+export type Role = 'read' | 'write' | 'load' | 'binlog' | 'admin'
 
 export interface ConnectOptions {
   /** Whose errors these are. Default: target for `write`, otherwise source. */
@@ -34,13 +34,15 @@ export interface ConnectOptions {
 /** Locks are waited for briefly: the batch is tried again, and meanwhile the status says what is going on. */
 const lockWaitSeconds = 5
 /** A frozen process loses its connection, and its locks, after this; live ones ping (session.ts). */
-const waitTimeoutSeconds = { write: 20, read: 60, binlog: 600, admin: 60 } as const
+const waitTimeoutSeconds = { write: 20, load: 20, read: 60, binlog: 600, admin: 60 } as const
 
 const sqlMode = 'STRICT_ALL_TABLES,ALLOW_INVALID_DATES,NO_AUTO_VALUE_ON_ZERO'
 
 /** The sql_mode of every session here; needsNonStrict (sql-text.ts) tells what must be written under the other. */
 export const strictSqlMode = sqlMode
 export const nonStrictSqlMode = 'ALLOW_INVALID_DATES,NO_AUTO_VALUE_ON_ZERO'
+
+const isWriter = (role: Role): boolean => role === 'write' || role === 'load'
 
 /** Settings that the products know under different names. MariaDB has had `transaction_isolation` since 11.1 only. */
 const productSettings: Readonly<
@@ -58,11 +60,11 @@ function setUpStatement(role: Role, product: Product, more: readonly string[]): 
     `SESSION wait_timeout = ${waitTimeoutSeconds[role]}`,
     'SESSION net_read_timeout = 30',
     // A reader under backpressure may leave rows unread for long; the log's and the chunks' consumers decide when they go on.
-    `SESSION net_write_timeout = ${role === 'write' ? 30 : 600}`,
+    `SESSION net_write_timeout = ${isWriter(role) ? 30 : 600}`,
     'SESSION autocommit = 1',
     `SESSION ${names.isolation} = 'READ-COMMITTED'`,
   ]
-  if (role === 'write') {
+  if (isWriter(role)) {
     settings.push('SESSION foreign_key_checks = 0', `SESSION innodb_lock_wait_timeout = ${lockWaitSeconds}`)
   }
   if (role === 'read') settings.push(`SESSION ${names.noTimeLimit} = 0`)
@@ -78,11 +80,11 @@ export async function connect(
   role: Role,
   options: ConnectOptions = {},
 ): Promise<Connection> {
-  const side = options.side ?? (role === 'write' ? 'target' : 'source')
+  const side = options.side ?? (isWriter(role) ? 'target' : 'source')
   const { signal } = options
   signal?.throwIfAborted()
   const onAbort = (): void => connection.destroy()
-  const opened = await open(config, side, signal)
+  const opened = await open(config, side, signal, role === 'load')
   const connection = createSession({
     ...opened,
     side,
@@ -107,15 +109,20 @@ interface Opened {
   readonly version: string
 }
 
-async function open(config: MysqlEndpoint, side: Side, signal?: AbortSignal): Promise<Opened> {
+async function open(
+  config: MysqlEndpoint,
+  side: Side,
+  signal?: AbortSignal,
+  sendsFiles = false,
+): Promise<Opened> {
   const { mode } = config.tls
-  if (mode !== 'preferred') return authenticate(config, mode !== 'disabled', side, signal)
+  if (mode !== 'preferred') return authenticate(config, mode !== 'disabled', side, signal, sendsFiles)
   try {
-    return await authenticate(config, true, side, signal)
+    return await authenticate(config, true, side, signal, sendsFiles)
   } catch (error) {
     const plain = error instanceof SyncError && error.details['nodeCode'] === 'HANDSHAKE_NO_SSL_SUPPORT'
     if (!plain) throw error
-    return authenticate(config, false, side, signal)
+    return authenticate(config, false, side, signal, sendsFiles)
   }
 }
 
@@ -130,7 +137,8 @@ function authenticate(
   config: MysqlEndpoint,
   encrypted: boolean,
   side: Side,
-  signal?: AbortSignal,
+  signal: AbortSignal | undefined,
+  sendsFiles: boolean,
 ): Promise<Opened> {
   const { host, port, user, password, connectTimeoutMs } = config
   const options: ConnectionOptions = {
@@ -142,12 +150,12 @@ function authenticate(
     enableKeepAlive: true,
     keepAliveInitialDelay: 5000,
     multipleStatements: true,
-    // What text-protocol.ts does not read, and what a reader of foreign rows must never offer (local files).
+    // What text-protocol.ts does not read, and what nobody else may offer (local files; even then the session sends its own bytes alone).
     flags: [
       'FOUND_ROWS',
       '-SESSION_TRACK',
       '-CLIENT_QUERY_ATTRIBUTES',
-      '-LOCAL_FILES',
+      sendsFiles ? 'LOCAL_FILES' : '-LOCAL_FILES',
       '-IGNORE_SPACE',
       '-ODBC',
     ],

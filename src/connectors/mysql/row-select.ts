@@ -47,6 +47,10 @@ export function selected(column: Column): { readonly sql: string; readonly decod
   }
 }
 
+/** A column as text that is only passed on (load-lines.ts): labels stay labels. */
+export const selectedText = (column: Column): string =>
+  column.type.kind === 'enum' || column.type.kind === 'set' ? identifier(column.name) : selected(column).sql
+
 const unpadded = (name: string, type: ColumnType): string =>
   `CAST(${name} AS DECIMAL(${type.precision ?? 65},${type.scale ?? 0}))`
 

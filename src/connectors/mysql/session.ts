@@ -11,11 +11,13 @@
 import type { Socket } from 'node:net'
 import type { SyncError } from '../../core/errors.ts'
 import { classify, type Side } from './errors.ts'
-import { type CellDecoder, createAnswerReader, type QueryResult } from './text-protocol.ts'
+import { createAnswerReader, type QueryResult, type RowDecoding } from './text-protocol.ts'
 
 export interface QueryOptions {
   /** How the columns of each result set are decoded, by statement; default: every value a byte string. */
-  readonly decoders?: readonly (readonly CellDecoder[] | null)[]
+  readonly decoders?: readonly (RowDecoding | null)[]
+  /** What the statement of this index, a LOAD DATA LOCAL, reads under this name: pieces that are sent as they stand. Role `load` only. */
+  readonly file?: { readonly statement: number; readonly name: string; readonly pieces: readonly Buffer[] }
   /** Gives up (and gives the connection up) after this time, however alive the server is. Default: never. */
   readonly maxMs?: number
   /** Rows beyond this are given up, and the connection with them: the results come with `complete: false`. */
@@ -82,6 +84,8 @@ const comPing = 0x0e
 const longestFrame = 0xffffff
 /** Large statements are handed to the socket in pieces, so that its progress can be seen. */
 const writePieceBytes = 1 << 20
+/** Far below what any server accepts as a packet. */
+const filePacketBytes = 256 * 1024
 const checkEveryMs = 500
 const secondLookMs = 2000
 
@@ -108,20 +112,47 @@ export function createSession(deps: SessionDeps): Connection {
     for (const job of jobs) job.reject(lost)
   }
 
+  const write = (piece: Buffer): void => {
+    socket.write(piece, () => {
+      lastMovedAtMs = performance.now()
+    })
+  }
+
+  /** Packets of the file's bytes, and an empty one at their end. @returns the number of the packet after them */
+  const sendFile = (pieces: readonly Buffer[], firstSequence: number): number => {
+    let sequence = firstSequence
+    const header = (length: number): Buffer => {
+      const bytes = Buffer.alloc(4)
+      bytes.writeUIntLE(length, 0, 3)
+      bytes[3] = sequence++ & 0xff
+      return bytes
+    }
+    for (const piece of pieces) {
+      for (let at = 0; at < piece.length; at += filePacketBytes) {
+        const part = piece.subarray(at, at + filePacketBytes)
+        socket.cork()
+        write(header(part.length))
+        write(part)
+        socket.uncork()
+      }
+    }
+    write(header(0))
+    return sequence
+  }
+
   const start = (job: Job): void => {
+    const { file } = job.options
     const reader = createAnswerReader(
       job.options.decoders ?? null,
       framesOf(job.packet.length),
       job.options.maxBytes,
+      file === undefined ? null : { ...file, send: (sequence) => sendFile(file.pieces, sequence) },
     )
     inFlight.push({ job, reader, startedAtMs: performance.now() })
     lastMovedAtMs = performance.now()
     idleSeenAtMs = undefined
     for (let at = 0; at < job.packet.length; at += writePieceBytes) {
-      const piece = job.packet.subarray(at, at + writePieceBytes)
-      socket.write(piece, () => {
-        lastMovedAtMs = performance.now()
-      })
+      write(job.packet.subarray(at, at + writePieceBytes))
     }
   }
 
@@ -235,7 +266,10 @@ export function createSession(deps: SessionDeps): Connection {
         return
       }
       const job: Job = { packet, options, resolve, reject }
-      if (waiting.length === 0 && (inFlight.length === 0 || options.ahead === true)) start(job)
+      // Behind a statement that is to read a file, the server would take whatever comes for the file.
+      const mayGoAhead =
+        options.ahead === true && inFlight.every((flight) => flight.job.options.file === undefined)
+      if (waiting.length === 0 && (inFlight.length === 0 || mayGoAhead)) start(job)
       else waiting.push(job)
     })
 

@@ -8,17 +8,19 @@
  */
 import { SyncError } from '../../core/errors.ts'
 import type { LogCoordinate, Position } from '../../core/position.ts'
-import { type TableShape, tableName } from '../../core/schema.ts'
+import { type Column, type TableShape, tableName } from '../../core/schema.ts'
+import { keyOf, type Value } from '../../core/value.ts'
 import type { ChunkRows, SnapshotReader } from '../contract.ts'
 import type { Connection } from './connection.ts'
 import { createConnectionPool } from './connection-pool.ts'
 import { type Product, productOf } from './flavour.ts'
 import { GtidSet } from './gtid-set.ts'
+import { createLineCollector, isPlain, type LineCollector, loadLines } from './load-lines.ts'
 import { logEndOf, logEndSql, readLogEnd } from './log-end.ts'
-import { type TableSelect, tableSelect } from './row-select.ts'
+import { selected, selectedText, type TableSelect, tableSelect } from './row-select.ts'
 import { openMariadbSnapshot } from './source-log-mariadb.ts'
 import { bytesLiteral, textLiteral } from './sql-text.ts'
-import type { CellDecoder, QueryResult } from './text-protocol.ts'
+import type { QueryResult, RowDecoding } from './text-protocol.ts'
 
 /** How long the source may take to make visible what its log has already shown. */
 const defaultVisibilityWaitSeconds = 30
@@ -55,28 +57,41 @@ export function createSnapshotReader(
         return answer.rows[0] ?? null
       }),
 
-    async read({ table, after, upTo }, passed, where, maxBytes) {
+    async read({ table, after, upTo }, passed, where, maxBytes, asText = null) {
       const select = selectOf(table)
+      const lines = asText?.format === loadLines ? linesOf(table, asText.columns) : null
+      const rowColumns = lines?.rowColumns ?? select.rowColumns
       const name = tableName(table.id)
       const perRow = rowBytes.get(name)
       const limit = perRow === undefined ? null : Math.ceil(maxBytes / perRow) + 1
-      const sql = `SELECT ${select.rowColumns} FROM ${select.from}${select.between(after, upTo, where)} ORDER BY ${select.orderBy}${limit === null ? '' : ` LIMIT ${limit}`}`
+      const sql = `SELECT ${rowColumns} FROM ${select.from}${select.between(after, upTo, where)} ORDER BY ${select.orderBy}${limit === null ? '' : ` LIMIT ${limit}`}`
       const { chunk, ...place } = await pool.use((connection) =>
         readers[productOf(connection.version)](connection, {
           sql,
-          decoders: select.rowDecoders,
+          decoders: lines?.collector ?? select.rowDecoders,
           maxBytes,
           passed,
           waitSeconds: visibilityWaitSeconds,
           readEnd: () => pool.use(readLogEnd),
         }),
       )
-      if (chunk.rows.length > 0) rowBytes.set(name, chunk.bytes / chunk.rows.length)
+      const count = chunk.affectedRows
+      if (count > 0) rowBytes.set(name, chunk.bytes / count)
+      const key = table.primaryKey?.ordinals ?? []
+      const lastRow = chunk.rows.at(-1)
       return {
         ...place,
+        keys: lines?.collector.keys ?? chunk.rows.map((row) => keyOf(row, key)),
+        lastKey:
+          lines !== null
+            ? lines.collector.lastKey()
+            : lastRow === undefined
+              ? null
+              : key.map((ordinal) => lastRow[ordinal] as Value),
         rows: chunk.rows,
+        text: lines === null ? null : { bytes: lines.collector.bytes(), ends: lines.collector.ends },
         bytes: chunk.bytes,
-        complete: chunk.complete && (limit === null || chunk.rows.length < limit),
+        complete: chunk.complete && (limit === null || count < limit),
       }
     },
 
@@ -94,9 +109,30 @@ export function createSnapshotReader(
   }
 }
 
+/** The select list of rows that are passed on, and who keeps them. */
+function linesOf(
+  table: TableShape,
+  ordinals: readonly number[],
+): { readonly rowColumns: string; readonly collector: LineCollector } {
+  const columns = ordinals.map((ordinal) => table.columns[ordinal] as Column)
+  const key = table.primaryKey?.ordinals ?? []
+  return {
+    rowColumns: columns.map(selectedText).join(', '),
+    collector: createLineCollector(
+      columns.map((column, i) => {
+        const place = key.indexOf(ordinals[i] as number)
+        return {
+          plain: isPlain(column.type),
+          key: place < 0 ? null : { place, decoder: selected(column).decoder },
+        }
+      }),
+    ),
+  }
+}
+
 interface ChunkRead {
   readonly sql: string
-  readonly decoders: readonly CellDecoder[]
+  readonly decoders: RowDecoding
   readonly maxBytes: number
   readonly passed: Position
   readonly waitSeconds: number

@@ -33,7 +33,7 @@ export async function openMysqlTarget(config: MysqlEndpoint): Promise<Target> {
       }
     },
     async sink(pipeline, options) {
-      const sink = await createSink(() => connect(config, 'write'), pipeline, options)
+      const sink = await createSink((role) => connect(config, role), pipeline, options)
       sinks.add(sink)
       return sink
     },

@@ -48,6 +48,27 @@ export class ProtocolError extends Error {
 /** How a column's text becomes a Value. `bytes`: as it stands. `bits`: raw bytes of a BIT column. */
 export type CellDecoder = 'bytes' | 'number' | 'bigint' | 'bits'
 
+/** Takes the rows of a statement in place of the reader, as they were sent. */
+export interface RowTaker {
+  readonly columnCount: number
+  /** A row is bytes[start, end), which are valid during the call only. @returns the memory it keeps, in bytes */
+  take(bytes: Buffer, start: number, end: number): number
+}
+
+/** Sends what LOAD DATA LOCAL reads. */
+export interface LocalFile {
+  /** The one statement that may ask for it, by its index, and the name that it must ask for. */
+  readonly statement: number
+  readonly name: string
+  /** Sends the packets, the first one with this number. @returns the number of the answer's first packet */
+  readonly send: (sequence: number) => number
+}
+
+export type RowDecoding = readonly CellDecoder[] | RowTaker
+
+const isTaker = (decoding: RowDecoding | null): decoding is RowTaker =>
+  decoding !== null && 'take' in decoding
+
 const moreResultsExist = 0x0008
 const longestFrame = 0xffffff
 const nothing = Buffer.alloc(0)
@@ -64,14 +85,16 @@ export interface AnswerReader {
 }
 
 /**
- * @param decoders by statement that gives rows; null: all columns as byte strings
+ * @param decoders by statement that gives rows; null: all columns as byte strings. Rows for a taker are counted and not kept
  * @param maxBytes rows of one statement beyond this are given up after the row that passes it
+ * @param localFile null: a server that asks for a file is refused
  * @param firstSequence number of the answer's first packet: the count of packets that the command took
  */
 export function createAnswerReader(
-  decoders: readonly (readonly CellDecoder[] | null)[] | null = null,
+  decoders: readonly (RowDecoding | null)[] | null = null,
   firstSequence = 1,
   maxBytes = Number.POSITIVE_INFINITY,
+  localFile: LocalFile | null = null,
 ): AnswerReader {
   let state: number = phase.header
   let sequence = firstSequence & 0xff
@@ -80,7 +103,9 @@ export function createAnswerReader(
   let columnCount = 0
   let rows: Row[] = []
   let rowBytes = 0
+  let rowCount = 0
   let cells: readonly CellDecoder[] | null = null
+  let taker: RowTaker | null = null
   let isCut = false
   let refusal: ServerError | null = null
   let rest: Buffer = nothing
@@ -96,8 +121,19 @@ export function createAnswerReader(
     columns = []
     rows = []
     rowBytes = 0
+    rowCount = 0
     state = phase.header
     return (status & moreResultsExist) === 0
+  }
+
+  /** Any other file than the one that was offered would be the server's choice: this is how a client is robbed. */
+  const sendFile = (name: string): void => {
+    if (localFile === null || localFile.statement !== results.length || localFile.name !== name) {
+      throw new ProtocolError('the server asks for a local file')
+    }
+    const { send } = localFile
+    localFile = null
+    sequence = send(sequence) & 0xff
   }
 
   /** A payload is bytes[start, end); `text` is the byte string of `bytes`, made when rows are read. True: the answer is complete. */
@@ -129,11 +165,17 @@ export function createAnswerReader(
             status,
           )
         }
-        if (first === 0xfb) throw new ProtocolError('the server asks for a local file')
+        if (first === 0xfb) {
+          sendFile(bytes.toString('latin1', start + 1, end))
+          return false
+        }
         columnCount = Number(lengthAt(bytes, start).value)
-        cells = decoders?.[results.length] ?? null
-        if (cells !== null && cells.length !== columnCount) {
-          throw new ProtocolError(`${columnCount} columns came where ${cells.length} were asked for`)
+        const decoding = decoders?.[results.length] ?? null
+        taker = isTaker(decoding) ? decoding : null
+        cells = isTaker(decoding) ? null : decoding
+        const asked = isTaker(decoding) ? decoding.columnCount : decoding?.length
+        if (asked !== undefined && asked !== columnCount) {
+          throw new ProtocolError(`${columnCount} columns came where ${asked} were asked for`)
         }
         state = phase.columns
         return false
@@ -156,7 +198,7 @@ export function createAnswerReader(
             {
               columns,
               rows,
-              affectedRows: rows.length,
+              affectedRows: rowCount,
               insertId: 0n,
               warnings,
               info: '',
@@ -166,15 +208,19 @@ export function createAnswerReader(
             status,
           )
         }
-        rows.push(readRow(bytes, text(), start, end, columnCount, cells))
-        rowBytes += end - start + 32 + 15 * columnCount
+        rowCount++
+        if (taker !== null) rowBytes += taker.take(bytes, start, end)
+        else {
+          rows.push(readRow(bytes, text(), start, end, columnCount, cells))
+          rowBytes += end - start + 32 + 15 * columnCount
+        }
         if (rowBytes < maxBytes) return false
         isCut = true
         finish(
           {
             columns,
             rows,
-            affectedRows: rows.length,
+            affectedRows: rowCount,
             insertId: 0n,
             warnings: 0,
             info: '',
@@ -270,46 +316,52 @@ function readRow(
       continue
     }
     if (length > 0xfb) {
-      if (length === 0xfc) {
-        length = bytes.readUInt16LE(at)
-        at += 2
-      } else if (length === 0xfd) {
-        length = bytes.readUIntLE(at, 3)
-        at += 3
-      } else {
-        length = Number(bytes.readBigUInt64LE(at))
-        at += 8
-      }
+      const field = fieldLength(bytes, at - 1)
+      length = field.length
+      at = field.next
     }
     const to = at + length
     if (to > end) throw new ProtocolError('a value runs past the end of its row')
     const decoder = cells === null ? 'bytes' : cells[column]
-    if (decoder === 'bytes') row.push(text.substring(at, to))
-    else if (decoder === 'bits') row.push(bitsAt(bytes, at, to))
-    else if (decoder === 'number') row.push(numberAt(bytes, text, at, to))
-    else row.push(bigintAt(bytes, text, at, to))
+    row.push(decoder === 'bytes' ? text.substring(at, to) : cellAt(bytes, decoder as CellDecoder, at, to))
     at = to
   }
   if (at !== end) throw new ProtocolError('a row is longer than its columns')
   return row
 }
 
+/** The value of a field that is not NULL: bytes[from, to). */
+export function cellAt(bytes: Buffer, decoder: CellDecoder, from: number, to: number): Value {
+  if (decoder === 'number') return numberAt(bytes, from, to)
+  if (decoder === 'bigint') return bigintAt(bytes, from, to)
+  return decoder === 'bits' ? bitsAt(bytes, from, to) : bytes.toString('latin1', from, to)
+}
+
+/** A field's length, which is not NULL's, and where its bytes begin. */
+export function fieldLength(bytes: Buffer, at: number): { readonly length: number; readonly next: number } {
+  const first = bytes[at] as number
+  if (first < 0xfb) return { length: first, next: at + 1 }
+  if (first === 0xfc) return { length: bytes.readUInt16LE(at + 1), next: at + 3 }
+  if (first === 0xfd) return { length: bytes.readUIntLE(at + 1, 3), next: at + 4 }
+  return { length: Number(bytes.readBigUInt64LE(at + 1)), next: at + 9 }
+}
+
 /** Integers digit by digit (a string per value costs three times as much); everything else through Number, which reads exactly. */
-function numberAt(bytes: Buffer, text: string, from: number, to: number): number {
+function numberAt(bytes: Buffer, from: number, to: number): number {
   const negative = bytes[from] === 0x2d
   let at = negative ? from + 1 : from
-  if (to - at > 15 || at === to) return Number(text.substring(from, to))
+  if (to - at > 15 || at === to) return Number(bytes.toString('latin1', from, to))
   let value = 0
   for (; at < to; at++) {
     const digit = (bytes[at] as number) - 0x30
-    if (digit < 0 || digit > 9) return Number(text.substring(from, to))
+    if (digit < 0 || digit > 9) return Number(bytes.toString('latin1', from, to))
     value = value * 10 + digit
   }
   return negative ? -value : value
 }
 
-function bigintAt(bytes: Buffer, text: string, from: number, to: number): bigint {
-  return to - from <= 15 ? BigInt(numberAt(bytes, text, from, to)) : BigInt(text.substring(from, to))
+function bigintAt(bytes: Buffer, from: number, to: number): bigint {
+  return to - from <= 15 ? BigInt(numberAt(bytes, from, to)) : BigInt(bytes.toString('latin1', from, to))
 }
 
 function bitsAt(bytes: Buffer, from: number, to: number): bigint {

@@ -36,11 +36,11 @@ test('several chunks and a lane write side by side, and a chunk meets its own ro
   await sink.writeHeader(header(1, 1))
   const notes = (from: number, note: string) => Array.from({ length: 5_000 }, (_, i) => [from + i, note])
   await Promise.all([
-    sink.applyChunk(1, { destination: a, rows: notes(0, 'first') }),
-    sink.applyChunk(2, { destination: a, rows: notes(5_000, 'second') }),
+    sink.applyChunk(1, { destination: a, rows: notes(0, 'first'), text: null }),
+    sink.applyChunk(2, { destination: a, rows: notes(5_000, 'second'), text: null }),
     sink.applyLane(header(1, 1), 1, 1, lane(work(b, [[1, 'log']]))),
   ])
-  await sink.applyChunk(2, { destination: a, rows: notes(4_000, 'again') })
+  await sink.applyChunk(2, { destination: a, rows: notes(4_000, 'again'), text: null })
   const { rows } = await f.sql.query(`SELECT note, COUNT(*) FROM ${f.database}.a GROUP BY note ORDER BY note`)
   expect(rows).toEqual([
     ['again', '5000'],
@@ -56,11 +56,11 @@ test("a writer's connection is opened when it is needed, known to a successor, a
   const d = await fresh('c')
   const { sink } = await owner(20n)
   expect(await connections()).toBe(3)
-  await sink.applyChunk(1, { destination: d, rows: [[1, 'x']] })
+  await sink.applyChunk(1, { destination: d, rows: [[1, 'x']], text: null })
   expect(await connections()).toBe(4)
   await sink.closeWriters()
   await expect.poll(connections).toBe(3)
-  await sink.applyChunk(2, { destination: d, rows: [[2, 'y']] })
+  await sink.applyChunk(2, { destination: d, rows: [[2, 'y']], text: null })
   expect(await f.rows('c')).toEqual([
     ['1', 'x'],
     ['2', 'y'],
@@ -70,10 +70,14 @@ test("a writer's connection is opened when it is needed, known to a successor, a
 test('a chunk of an owner that was replaced writes nothing, on an open connection or a new one', async () => {
   const d = await fresh('d')
   const { sink } = await owner(30n)
-  await sink.applyChunk(1, { destination: d, rows: [[1, 'mine']] })
+  await sink.applyChunk(1, { destination: d, rows: [[1, 'mine']], text: null })
   await owner(31n)
-  expect(await codeOf(sink.applyChunk(1, { destination: d, rows: [[2, 'late']] }))).toBe('SYNC-4002')
-  expect(await codeOf(sink.applyChunk(2, { destination: d, rows: [[3, 'late']] }))).toBe('SYNC-4002')
+  expect(await codeOf(sink.applyChunk(1, { destination: d, rows: [[2, 'late']], text: null }))).toBe(
+    'SYNC-4002',
+  )
+  expect(await codeOf(sink.applyChunk(2, { destination: d, rows: [[3, 'late']], text: null }))).toBe(
+    'SYNC-4002',
+  )
   expect(await f.rows('d')).toEqual([['1', 'mine']])
 })
 
@@ -83,6 +87,7 @@ test('after a takeover a chunk that was being written is there as a whole or not
   const writing = sink.applyChunk(1, {
     destination: d,
     rows: Array.from({ length: 20_000 }, (_, i) => [i, 'x']),
+    text: null,
   })
   const taken = owner(41n)
   const outcome = await codeOf(writing)

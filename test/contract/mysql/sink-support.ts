@@ -16,7 +16,11 @@ export const at = (n: number): Position => ({
   ordinal: 0,
 })
 
-export const openConnection = (server: Reachable, silentMs = 1000): Promise<Connection> =>
+export const openConnection = (
+  server: Reachable,
+  silentMs = 1000,
+  role: 'write' | 'load' = 'write',
+): Promise<Connection> =>
   connect(
     {
       kind: 'mysql',
@@ -27,7 +31,7 @@ export const openConnection = (server: Reachable, silentMs = 1000): Promise<Conn
       tls: { mode: 'disabled' },
       connectTimeoutMs: 5000,
     },
-    'write',
+    role,
     { silentMs },
   )
 
@@ -58,7 +62,7 @@ export async function sinkFixture(prefix: string): Promise<SinkFixture> {
     database: unique,
     sql,
     async sink(lanes = 2, through = server, loadWriters = 0) {
-      const sink = await createSink(() => openConnection(through), unique, {
+      const sink = await createSink((role) => openConnection(through, 1000, role), unique, {
         lanes,
         loadWriters,
         origin: 'here',

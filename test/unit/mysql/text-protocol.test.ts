@@ -149,6 +149,61 @@ describe('an answer', () => {
     }
   })
 
+  it('asking for a local file gets the one that was offered to its statement, once, and no other', () => {
+    const ok = Buffer.from([0, 0, 0, 10, 0, 0, 0])
+    const last = Buffer.from([0, 0, 0, 2, 0, 0, 0])
+    const asks = (name: string): Buffer => Buffer.concat([Buffer.from([0xfb]), Buffer.from(name)])
+    const sent: number[] = []
+    const offer = {
+      statement: 1,
+      name: 'rows',
+      send: (sequence: number) => {
+        sent.push(sequence)
+        return sequence + 3
+      },
+    }
+    const reader = createAnswerReader(null, 1, undefined, offer)
+    expect(reader.take(bytesOf([ok, asks('rows')]))).toBeNull()
+    expect(sent).toEqual([3])
+    expect(reader.take(bytesOf([last], 6))).toHaveLength(2)
+    const other = createAnswerReader(null, 1, undefined, offer)
+    expect(() => other.take(bytesOf([ok, asks('/etc/passwd')]))).toThrow(ProtocolError)
+    const early = createAnswerReader(null, 1, undefined, offer)
+    expect(() => early.take(bytesOf([asks('rows')]))).toThrow(ProtocolError)
+    const twice = createAnswerReader(null, 1, undefined, {
+      ...offer,
+      statement: 0,
+      send: (sequence) => sequence,
+    })
+    expect(() => twice.take(bytesOf([asks('rows'), asks('rows')]))).toThrow(ProtocolError)
+    expect(sent).toEqual([3])
+  })
+
+  it('of rows for a taker keeps none of them, counts them, and is cut where what it keeps is too much', () => {
+    const rows = [
+      ['1', 'a'],
+      ['2', null],
+      ['3', 'c'],
+    ]
+    const taken: string[] = []
+    const taker = {
+      columnCount: 2,
+      take: (bytes: Buffer, start: number, end: number) => {
+        taken.push(bytes.toString('latin1', start, end))
+        return 100
+      },
+    }
+    const [whole] = createAnswerReader([taker]).take(bytesOf(answer(2, rows))) as QueryResult[]
+    expect(whole).toMatchObject({ rows: [], affectedRows: 3, bytes: 300, complete: true })
+    expect(taken).toEqual(rows.map((row) => Buffer.concat(row.map(cell)).toString('latin1')))
+    const cut = createAnswerReader([taker], 1, 200)
+    const [part] = cut.take(bytesOf(answer(2, rows))) as QueryResult[]
+    expect(part).toMatchObject({ affectedRows: 2, complete: false })
+    expect(() => createAnswerReader([{ ...taker, columnCount: 3 }]).take(bytesOf(answer(2, rows)))).toThrow(
+      ProtocolError,
+    )
+  })
+
   it('out of order, too long or asking for a local file is refused', () => {
     const good = bytesOf(answer(1, [['a']]))
     expect(() => createAnswerReader(null, 2).take(good)).toThrow(ProtocolError)

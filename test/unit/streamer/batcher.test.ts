@@ -7,7 +7,7 @@ import type { ChunkRows, ChunkWork } from '../../../src/connectors/contract.ts'
 import type { Destination } from '../../../src/core/plan.ts'
 import type { TableShape } from '../../../src/core/schema.ts'
 import type { TransactionSlice } from '../../../src/core/transaction.ts'
-import type { Row } from '../../../src/core/value.ts'
+import { keyOf, type Row } from '../../../src/core/value.ts'
 import type { Applier } from '../../../src/streamer/applier.ts'
 import type { BatchSize } from '../../../src/streamer/batch-size.ts'
 import { type Batcher, createBatcher, type WriteChunk } from '../../../src/streamer/batcher.ts'
@@ -38,7 +38,10 @@ const batcherOf = (onReady = (): void => {}, writeChunk: WriteChunk = async () =
   createBatcher(createTracker({ token: '0', ordinal: 0 }), routerOf(), [], onReady, writeChunk)
 
 const chunk = (rows: readonly Row[], high: number, complete = true): ChunkRows => ({
+  keys: rows.map((row) => keyOf(row, [0])),
+  lastKey: null,
   rows,
+  text: null,
   isInLow: () => false,
   high: { file: 1, offset: high },
   bytes: 0,
@@ -185,7 +188,7 @@ it('a chunk is written behind the batches that were sealed before it', async () 
   const { destination } = routerOf().route(numbers) as { destination: Destination }
   batcher.consume(transaction(1, numbers, rowsOf([1])))
   pump.kick()
-  const done = writer.write({ destination, rows: rowsOf([2, 3]) })
+  const done = writer.write({ destination, rows: rowsOf([2, 3]), text: null })
   await new Promise((resolve) => setImmediate(resolve))
   expect(written).toEqual([])
   applier.confirm()
@@ -193,7 +196,7 @@ it('a chunk is written behind the batches that were sealed before it', async () 
   expect(written).toEqual([2])
   batcher.consume(transaction(2, numbers, rowsOf([1])))
   pump.kick()
-  const cut = writer.write({ destination, rows: rowsOf([4]) })
+  const cut = writer.write({ destination, rows: rowsOf([4]), text: null })
   pump.stop()
   await expect(cut).rejects.toMatchObject({ code: 'SYNC-4001' })
   await writer.stop()

@@ -9,11 +9,13 @@
  */
 import { randomUUID } from 'node:crypto'
 import { SyncError } from '../../../core/errors.ts'
-import type { LaneWork } from '../../../core/plan.ts'
+import type { Destination, LaneWork } from '../../../core/plan.ts'
 import type { Resume, Sink, SinkOptions } from '../../contract.ts'
 import type { Connection } from '../connection.ts'
+import { loadLines as loadLinesFormat } from '../load-lines.ts'
 import { textLiteral } from '../sql-text.ts'
 import { positionText } from './exact-json.ts'
+import { type ChunkText, loadText, rowsOfText, takesLines } from './load-data.ts'
 import {
   beginWithMark,
   forgetStatement,
@@ -48,7 +50,7 @@ interface Owned {
  * @param pipeline at most 64 characters
  */
 export async function createSink(
-  connect: (role: 'write') => Promise<Connection>,
+  connect: (role: 'write' | 'load') => Promise<Connection>,
   pipeline: string,
   options: SinkOptions,
 ): Promise<Sink> {
@@ -59,10 +61,15 @@ export async function createSink(
   let isClosed = false
   const counters = options.counters ?? { bytes: 0, buildMs: 0, commitMs: 0 }
   let maxPacketBytes = 0
+  let takesFiles = false
+  /** Destinations of which a line was not taken as it is: rows that were there before, values that the target refuses. */
+  const refusedLines = new WeakSet<Destination>()
+  const byLines = new WeakMap<Destination, boolean>()
+  const loaders = new WeakSet<Connection>()
   let builder: StatementBuilder
 
-  async function openSlot(): Promise<Connection> {
-    const connection = await connect('write')
+  async function openSlot(role: 'write' | 'load' = 'write'): Promise<Connection> {
+    const connection = await connect(role)
     try {
       if (isClosed) throw new SyncError('SYNC-3101', 'the sink was closed while it connected')
       await connection.query(slotSettings)
@@ -92,10 +99,29 @@ export async function createSink(
   /** Its mark row names the connection before it writes, so that a successor can end what it holds. */
   async function openWriter(slot: number): Promise<void> {
     const known = slots[slot]
-    if (known !== undefined && !known.isLost) return
-    const connection = await openSlot()
+    if (known !== undefined && !known.isLost && loaders.has(known)) return
+    const connection = await openSlot('load')
+    // That of a lane, of a batch with more lanes than there are now.
+    known?.destroy()
+    loaders.add(connection)
     slots[slot] = connection
     await transact(slot, [`connection_id = ${connection.threadId}`], null, [], [])
+  }
+
+  async function loadLines(slot: number, destination: Destination, text: ChunkText): Promise<boolean> {
+    const isTaken = await exclusively(slot, (connection, { ownership }) =>
+      loadText({
+        connection,
+        ownership,
+        slot,
+        head: beginWithMark(ownership, slot, [], null),
+        destination,
+        text,
+        counters,
+      }),
+    )
+    if (!isTaken) refusedLines.add(destination)
+    return isTaken
   }
 
   // A target that cannot be reached is told of here, before anything is planned.
@@ -156,8 +182,11 @@ export async function createSink(
       owned = null
       const ownership: Ownership = { pipeline, epoch, owner: randomUUID() }
       const [connection] = await openSlots(options.lanes)
-      const { rows } = await (connection as Connection).query('SELECT @@session.max_allowed_packet')
+      const { rows } = await (connection as Connection).query(
+        'SELECT @@session.max_allowed_packet, @@global.local_infile',
+      )
       maxPacketBytes = Number(rows[0]?.[0]) - packetOverheadBytes
+      takesFiles = rows[0]?.[1] === '1'
       builder = createStatementBuilder({ maxPacketBytes })
       const resume: Resume = await takeMarks(
         {
@@ -243,11 +272,23 @@ export async function createSink(
       )
     },
 
-    async applyChunk(writer, { destination, rows }) {
+    async applyChunk(writer, { destination, rows, text }) {
       const slot = options.lanes + writer
       if (owned === null) throw new SyncError('SYNC-9001', 'a write before takeOver')
       await openWriter(slot)
-      await transact(slot, [], null, [{ tables: [{ destination, removals: [], upserts: rows }] }], [])
+      if (text !== null && (await loadLines(slot, destination, text))) return
+      const upserts = text === null ? rows : rowsOfText(text, destination)
+      await transact(slot, [], null, [{ tables: [{ destination, removals: [], upserts }] }], [])
+    },
+
+    textFormat(destination) {
+      if (!takesFiles || refusedLines.has(destination)) return null
+      let takes = byLines.get(destination)
+      if (takes === undefined) {
+        takes = takesLines(destination)
+        byLines.set(destination, takes)
+      }
+      return takes ? loadLinesFormat : null
     },
 
     async closeWriters() {

@@ -60,8 +60,7 @@ export async function runTransaction(connection: Connection, transaction: WriteT
     if (failed === null) return
     const { failure } = failed
     await rollBack(connection, failure)
-    const busyMs = performance.now() - startedAtMs
-    if (failure.code === 'SYNC-3104' && attempt < maxAttempts && busyMs < maxBusyMs) {
+    if (mayTryAgain(failure, attempt, startedAtMs)) {
       await sleep(attempt * (2 + Math.random() * 8))
       continue
     }
@@ -70,8 +69,14 @@ export async function runTransaction(connection: Connection, transaction: WriteT
   }
 }
 
+/** Deadlocks and lock waits, for a while. */
+export const mayTryAgain = (failure: SyncError, attempt: number, startedAtMs: number): boolean =>
+  failure.code === 'SYNC-3104' && attempt < maxAttempts && performance.now() - startedAtMs < maxBusyMs
+
 /** Index of the statement in `head` that fails when the mark row was not found, and its error. */
 const markCheck = { statement: 2, errno: 1690 } as const
+
+export const statementsOfHead = markCheck.statement + 1
 
 const attemptOnce = (
   connection: Connection,
