@@ -34,7 +34,8 @@ import { runTransaction } from './write-transaction.ts'
  * Removals by many keys must not fall back to a scan for want of optimizer memory; definitions that are being changed at the target
  * are waited for as briefly as row locks, so that the status can tell.
  */
-const slotSettings = 'SET SESSION range_optimizer_max_mem_size = 0, lock_wait_timeout = 5'
+const slotSettings =
+  'SET SESSION range_optimizer_max_mem_size = 0, lock_wait_timeout = 5; SELECT @@session.max_allowed_packet, @@global.local_infile'
 
 /** The server refuses a packet that reaches max_allowed_packet, its header included; and each carries conditions beside its statements. */
 const packetOverheadBytes = 512
@@ -72,7 +73,9 @@ export async function createSink(
     const connection = await connect(role)
     try {
       if (isClosed) throw new SyncError('SYNC-3101', 'the sink was closed while it connected')
-      await connection.query(slotSettings)
+      const { rows } = await connection.query(slotSettings)
+      maxPacketBytes = Number(rows[0]?.[0]) - packetOverheadBytes
+      takesFiles = rows[0]?.[1] === '1'
       return connection
     } catch (error) {
       connection.destroy()
@@ -124,8 +127,8 @@ export async function createSink(
     return isTaken
   }
 
-  // A target that cannot be reached is told of here, before anything is planned.
-  await openSlots(0)
+  // A target that cannot be reached is told of here, before anything is planned. All at once: over a long line, a connection takes a second.
+  await openSlots(options.lanes)
 
   /** One writer per slot: two at once on a connection would mix their transactions. */
   function take(slot: number): {
@@ -182,11 +185,6 @@ export async function createSink(
       owned = null
       const ownership: Ownership = { pipeline, epoch, owner: randomUUID() }
       const [connection] = await openSlots(options.lanes)
-      const { rows } = await (connection as Connection).query(
-        'SELECT @@session.max_allowed_packet, @@global.local_infile',
-      )
-      maxPacketBytes = Number(rows[0]?.[0]) - packetOverheadBytes
-      takesFiles = rows[0]?.[1] === '1'
       builder = createStatementBuilder({ maxPacketBytes })
       const resume: Resume = await takeMarks(
         {

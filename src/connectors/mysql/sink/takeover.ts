@@ -35,13 +35,8 @@ export async function takeMarks(deps: TakeoverDeps, ownership: Ownership): Promi
   const seen = await readMarks(connection, ownership, '')
   assertNobodyNewer(seen, ownership)
   await addSlots(deps, ownership, seen)
-  await connection.query(
-    `SET @syncline_wait = @@SESSION.innodb_lock_wait_timeout, SESSION innodb_lock_wait_timeout = ${lockWaitSeconds}`,
-  )
   try {
-    const resume = await lockAndTake(deps, ownership)
-    await connection.query('SET SESSION innodb_lock_wait_timeout = @syncline_wait')
-    return resume
+    return await lockAndTake(deps, ownership)
   } catch (error) {
     // Whatever is open or half set up goes with the connection; a takeover begins with a fresh one.
     connection.destroy()
@@ -72,13 +67,15 @@ interface Mark {
   readonly ageSeconds: number
 }
 
+/** @param before statements in the same packet */
 async function readMarks(
   connection: Connection,
   { pipeline }: Ownership,
   locking: '' | 'FOR UPDATE',
+  before = '',
 ): Promise<readonly Mark[]> {
   const { rows } = await connection.query(
-    'SELECT slot, epoch, batch, part, from_position, to_position, lanes, phases, plan_digest, connection_id, ' +
+    `${before}SELECT slot, epoch, batch, part, from_position, to_position, lanes, phases, plan_digest, connection_id, ` +
       `TIMESTAMPDIFF(SECOND, updated_at, CURRENT_TIMESTAMP) FROM ${markTable} ` +
       `WHERE pipeline = ${textLiteral(pipeline)} ORDER BY slot ${locking}`,
   )
@@ -157,7 +154,7 @@ async function lockAndTake(deps: TakeoverDeps, ownership: Ownership): Promise<Re
     `UPDATE ${markTable} SET epoch = ${epoch}, owner = '${owner}', writes = writes + 1, updated_at = CURRENT_TIMESTAMP(6), ` +
       `origin = ${textLiteral(origin)}, chain = ${textLiteral(JSON.stringify([origin]))}, ` +
       `connection_id = CASE slot ${ids} END WHERE ${mine}; ` +
-      `${loadSql}; COMMIT`,
+      `${loadSql}; COMMIT; SET SESSION innodb_lock_wait_timeout = @syncline_wait`,
   )
   const [updated, load] = results
   if (updated?.affectedRows !== marks.length) {
@@ -185,10 +182,12 @@ function afterOf(text: string | null): Pick<LoadProgress, 'after' | 'keyOrder'> 
 /** Locks every row, in the order of slots, so that two takeovers wait for each other and never deadlock. */
 async function lockMarks(deps: TakeoverDeps, ownership: Ownership): Promise<readonly Mark[]> {
   const { connection } = deps
+  const begin =
+    `SET @syncline_wait = COALESCE(@syncline_wait, @@SESSION.innodb_lock_wait_timeout), ` +
+    `SESSION innodb_lock_wait_timeout = ${lockWaitSeconds}; BEGIN; `
   for (let wait = 1; ; wait++) {
     try {
-      await connection.query('BEGIN')
-      return await readMarks(connection, ownership, 'FOR UPDATE')
+      return await readMarks(connection, ownership, 'FOR UPDATE', begin)
     } catch (error) {
       const failure = classify(error, 'target')
       if (failure.code !== 'SYNC-3104') throw failure
