@@ -3,7 +3,7 @@
  * Activity names are the keys of these interfaces; they and the shapes are frozen once released: histories hold them.
  */
 
-import type { Blocked } from '../core/pipeline-control.ts'
+import type { Blocked, RejoinRequest } from '../core/pipeline-control.ts'
 
 export type { Blocked }
 
@@ -41,6 +41,11 @@ export interface StreamActivities {
   checkPipeline(ref: PipelineRef): Promise<Blocked | null>
   /** Runs the engine until `until` is reached, it is cancelled (drains), fenced or blocked. */
   runPipeline(
-    ref: PipelineRef & { until: 'loaded' | 'caught-up' | 'stopped'; acknowledged: readonly string[] },
+    ref: PipelineRef & {
+      until: 'loaded' | 'caught-up' | 'stopped'
+      acknowledged: readonly string[]
+      /** Parked tables that people want back. */
+      rejoins?: readonly RejoinRequest[]
+    },
   ): Promise<RunResult>
 }

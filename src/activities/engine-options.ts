@@ -26,6 +26,7 @@ export const toEngineOptions = (name: string, spec: PipelineSpec, source: Endpoi
     chunkRows: spec.load.chunkRows,
     chunksInFlight: spec.load.chunksInFlight,
   },
+  ...(spec.onRefusedRow === 'quarantine' ? { quarantine: spec.quarantine } : {}),
 })
 
 const ruleOf = (rule: TableRuleSpec): TableRule => ({

@@ -8,11 +8,13 @@ import type { Finding, PipelineScope } from '../connectors/contract.ts'
 import { openSource, openTarget, preCheck, prepare } from '../connectors/registry.ts'
 import { catalogue, type ErrorCode, SyncError } from '../core/errors.ts'
 import type { Blocked } from '../core/pipeline-control.ts'
+import { type TableId, tableName } from '../core/schema.ts'
 import type { PipelineGeneration } from '../store/pipelines.ts'
 import { openStore } from '../store/store.ts'
 import { createEngine } from '../streamer/engine.ts'
 import { createLog } from '../telemetry/log.ts'
 import { createLimitsWatch } from './limits-watch.ts'
+import { createParkedRecorder, parkedAt } from './parked-tables.ts'
 import type { CreateRuntime } from './pipeline-runtime.ts'
 import { engineOptionsOf, scopeOf, sourceConfigOf, targetConfigOf } from './pipeline-scope.ts'
 
@@ -24,7 +26,8 @@ export const createRuntime: CreateRuntime = async ({ storePath }) => {
 
   return {
     async check({ pipeline, specGeneration }) {
-      const found = await scopeOf(read(pipeline, specGeneration), openSource)
+      const stored = read(pipeline, specGeneration)
+      const found = await scopeOf(stored, openSource, await parkedOf(stored))
       // Later, a table that is gone is none of a typing mistake.
       const isFirst = store.pipelines.writtenGenerations(pipeline).length === 0
       const scope = isFirst ? found : { ...found, unmatched: [] }
@@ -34,17 +37,17 @@ export const createRuntime: CreateRuntime = async ({ storePath }) => {
       return null
     },
 
-    async open({ pipeline, specGeneration, epoch, acknowledged }) {
+    async open({ pipeline, specGeneration, epoch, acknowledged, rejoins }) {
       const stored = read(pipeline, specGeneration)
       const connections = createConnections()
       const recheck = async (): Promise<void> => {
-        const scope = await scopeOf(stored, openSource)
+        const scope = await scopeOf(stored, openSource, await parkedOf(stored))
         const findings = await preCheck(forRunning(scope))
         const error = findings.find((finding) => finding.severity === 'error')
         if (error !== undefined) {
           throw new SyncError(error.code as ErrorCode, error.message, {
             remedy: error.remedy,
-            details: { findings: findings.map(shown) },
+            details: { findings: findings.map(shown), ...namedSource(error, scope) },
           })
         }
         await prepare(forRunning(scope))
@@ -54,10 +57,15 @@ export const createRuntime: CreateRuntime = async ({ storePath }) => {
           openSource: async () => connections.keep(await openSource(await sourceConfigOf(stored))),
           openTarget: async () => connections.keep(await openTarget(await targetConfigOf(stored))),
           recheck,
+          onParked: createParkedRecorder(
+            (tables) => store.parkedTables.replace(pipeline, stored.incarnation, tables),
+            () => connections.isClosed(),
+          ),
         },
         engineOptionsOf(stored),
         BigInt(epoch),
         acknowledged,
+        rejoins ?? [],
       )
       const unfollow = limits.follow(pipeline, stored.incarnation, (next) => engine.setLimits(next))
       const run = () => engine.run().finally(unfollow)
@@ -80,6 +88,18 @@ export const createRuntime: CreateRuntime = async ({ storePath }) => {
       }
     },
   }
+}
+
+const parkedOf = (stored: PipelineGeneration): Promise<readonly TableId[]> =>
+  parkedAt(async () => openTarget(await targetConfigOf(stored)), engineOptionsOf(stored).pipeline)
+
+/** The source table that a finding is about, under the name that findings of either end use. */
+function namedSource({ code, table }: Finding, { mappings }: PipelineScope): { source?: TableId } {
+  const isOfSource = code.startsWith('SYNC-2')
+  const mapping = mappings.find(
+    ({ source, target }) => table !== undefined && tableName(isOfSource ? source : target) === table,
+  )
+  return mapping === undefined ? {} : { source: mapping.source }
 }
 
 /** A table that is gone is none of a typing mistake. */
@@ -127,6 +147,7 @@ const createConnections = () => {
       }
       return connection
     },
+    isClosed: () => isClosed,
     async closeForGood(): Promise<void> {
       isClosed = true
       await Promise.all([...open].map((connection) => connection.close()))

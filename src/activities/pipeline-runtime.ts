@@ -4,7 +4,7 @@
  *
  * The module named to a host exports `createRuntime` of type `CreateRuntime` and is loaded before any pipeline needs it.
  */
-import type { Blocked } from '../core/pipeline-control.ts'
+import type { Blocked, RejoinRequest } from '../core/pipeline-control.ts'
 import type { Engine } from '../streamer/engine.ts'
 
 export interface SpecRef {
@@ -16,6 +16,7 @@ export interface EngineStart extends SpecRef {
   /** Greater than every epoch used before for this pipeline; decimal digits (it does not fit a number). */
   readonly epoch: string
   readonly acknowledged: readonly string[]
+  readonly rejoins?: readonly RejoinRequest[]
 }
 
 export interface RuntimeEngine {

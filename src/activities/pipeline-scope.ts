@@ -6,7 +6,7 @@
 import { createHash } from 'node:crypto'
 import { connectionOf } from '../config/endpoint.ts'
 import type { EndpointConfig, MappedTable, PipelineScope, Source } from '../connectors/contract.ts'
-import type { TableShape } from '../core/schema.ts'
+import type { TableId, TableShape } from '../core/schema.ts'
 import type { PipelineGeneration } from '../store/pipelines.ts'
 import {
   mapColumn,
@@ -16,6 +16,7 @@ import {
   ruleFor,
   schemaInScope,
   takesMany,
+  withoutTables,
 } from '../streamer/mapping.ts'
 import type { EngineOptions, TableRule } from '../streamer/options.ts'
 import { toEngineOptions } from './engine-options.ts'
@@ -50,13 +51,15 @@ export const targetConfigOf = async (stored: PipelineGeneration): Promise<Endpoi
   ...(await connectionOf(stored.target)),
 })
 
-/** What the pre-checks look at: the source's tables as they are now, mapped by the rules. */
+/** What the pre-checks look at: the source's tables as they are now, mapped by the rules; `parked` ones are nobody's concern. */
 export const scopeOf = async (
   stored: PipelineGeneration,
   openSource: (config: EndpointConfig) => Promise<Source>,
+  parked: readonly TableId[] = [],
 ): Promise<PipelineScope> => {
   const [source, target] = await Promise.all([sourceConfigOf(stored), targetConfigOf(stored)])
-  const { pipeline, rules, load } = engineOptionsOf(stored)
+  const { pipeline, rules: allRules, load } = engineOptionsOf(stored)
+  const rules = withoutTables(allRules, parked)
   const { onMissingTable, onExistingRows } = stored.pipeline.spec
   const reader = await openSource(source)
   try {

@@ -82,6 +82,7 @@ export const createStreamActivities = (options: StreamActivitiesOptions): Stream
           specGeneration: input.specGeneration,
           generation: input.generation,
           acknowledged: input.acknowledged,
+          rejoins: input.rejoins ?? [],
           scheduledTimeMs: context.info.currentAttemptScheduledTimestampMs,
         })
         beat()

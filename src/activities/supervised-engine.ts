@@ -6,6 +6,7 @@
  * newest owner can drain it or give it up. `ended` settles once. An engine that nobody owns drains by itself, see `release`.
  */
 import { epochOf } from '../core/epoch.ts'
+import type { RejoinRequest } from '../core/pipeline-control.ts'
 import type { EngineOutcome, EngineStatus } from '../streamer/status.ts'
 import type { Log } from '../telemetry/log.ts'
 import type { EngineReport } from './host-messages.ts'
@@ -16,6 +17,7 @@ export interface EngineRequest {
   readonly specGeneration: number
   readonly generation: number
   readonly acknowledged: readonly string[]
+  readonly rejoins?: readonly RejoinRequest[]
   /** When the attempt was scheduled, by Temporal's clock. */
   readonly scheduledTimeMs: number
 }
@@ -160,14 +162,14 @@ export class SupervisedEngine {
   start(): void {
     const host = this.#currentHost()
     if (this.#outcome !== null || this.#instance !== null || host === null) return
-    const { pipeline, specGeneration, acknowledged } = this.request
+    const { pipeline, specGeneration, acknowledged, rejoins = [] } = this.request
     const epoch = this.#nextEpoch()
     const id = `${pipeline}#${++this.#starts}`
     this.#instance = { id, host }
     this.#silentMs = 0
     this.#startedForMs = this.#scheduledTimeMs
     this.#log.info({ epoch, restarts: this.restarts, hostPid: host.pid }, 'engine starting')
-    host.send({ type: 'start', id, start: { pipeline, specGeneration, epoch, acknowledged } })
+    host.send({ type: 'start', id, start: { pipeline, specGeneration, epoch, acknowledged, rejoins } })
   }
 
   /** Finish the batch in hand and end; forced after `drainMs`. */

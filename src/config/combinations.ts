@@ -22,6 +22,7 @@ export function combinationIssues(spec: PipelineSpec): ConfigIssue[] {
       ),
     )
   }
+  if (spec.onRefusedRow === 'quarantine') found.push(...rejoinIssues(spec))
   spec.tables.forEach((rule, index) => {
     found.push(...columnIssues(rule, ['spec', 'tables', index, 'columns']))
     found.push(...mergingIssues(rule, ['spec', 'tables', index, 'to']))
@@ -41,6 +42,29 @@ export function combinationIssues(spec: PipelineSpec): ConfigIssue[] {
         )
       }
     })
+  }
+  return found
+}
+
+/**
+ * Parking leaves a table out, which global order cannot. A parked table rejoins by being emptied and loaded: not where it is never loaded, nor where rows
+ * that are not the source's are to stay.
+ */
+function rejoinIssues(spec: PipelineSpec): ConfigIssue[] {
+  const found: ConfigIssue[] = []
+  const path: FieldPath = ['spec', 'onRefusedRow']
+  if (spec.load.mode === 'none') {
+    const what = 'a parked table could never rejoin: with load.mode: none its rows are not loaded'
+    found.push(issue('SYNC-1003', path, what, 'Set onRefusedRow: block, or load.mode: once.'))
+  }
+  if (spec.stream.order === 'global') {
+    const what =
+      'with stream.order: global the target shows states of the source, and without a table it is none'
+    found.push(issue('SYNC-1003', path, what, 'Set onRefusedRow: block, or stream.order: merged.'))
+  }
+  if (spec.onExistingRows === 'keep') {
+    const what = 'a parked table that rejoins is emptied, and with onExistingRows: keep rows are to stay'
+    found.push(issue('SYNC-1003', path, what, 'Set onRefusedRow: block, or another onExistingRows.'))
   }
   return found
 }

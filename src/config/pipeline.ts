@@ -115,6 +115,17 @@ const stream = z
   })
   .meta({ description: 'How changes are written.' })
 
+const quarantine = z
+  .strictObject({
+    maxTables: z.int().min(1).max(1_000).default(10).meta({
+      description: 'Tables that may be parked at a time; one more blocks the pipeline.',
+    }),
+    maxDeadLetters: z.int().min(1).max(10_000).default(100).meta({
+      description: 'Refused rows of a table that are kept, in syncline.dead_letter at the target.',
+    }),
+  })
+  .meta({ description: 'Bounds of onRefusedRow: quarantine.' })
+
 export const pipelineSpec = z
   .strictObject({
     source: resourceName.meta({ description: 'Name of the endpoint that is read.' }),
@@ -128,6 +139,11 @@ export const pipelineSpec = z
       description:
         'A target table that has rows before the load: refuse to start, empty it, or keep and overwrite them.',
     }),
+    onRefusedRow: z.enum(['block', 'quarantine']).default('block').meta({
+      description:
+        'A row or a definition that the target refuses: block the pipeline, or park its table and go on with all others. A parked table is emptied and loaded again when it rejoins.',
+    }),
+    quarantine: quarantine.prefault({}),
     load: load.prefault({}),
     stream: stream.prefault({}),
   })

@@ -6,6 +6,7 @@
  */
 import type { BatchPlan, Destination, LaneWork } from '../core/plan.ts'
 import type { LogCoordinate, Position } from '../core/position.ts'
+import type { DeadLetter, ParkedTable } from '../core/quarantine.ts'
 import type { LogRetention } from '../core/retention.ts'
 import type { TableId, TableShape } from '../core/schema.ts'
 import type { LogEvent, PreparedTransaction, TransactionSlice } from '../core/transaction.ts'
@@ -161,6 +162,8 @@ export interface Target {
   tables(ids: readonly TableId[]): Promise<ReadonlyMap<string, TableShape>>
   /** Has every row of the table the columns' defaults there? False where it cannot be told. Reads the whole table if so. */
   hasDefaultsOnly(table: TableId, columns: readonly string[]): Promise<boolean>
+  /** The tables that a pipeline has parked here, without waiting for anybody; none where it has never written. */
+  parked(pipeline: string): Promise<readonly ParkedTable[]>
   /** Opens the write side of a pipeline: nothing is written before `takeOver`. */
   sink(pipeline: string, options: SinkOptions): Promise<Sink>
   close(): Promise<void>
@@ -183,6 +186,11 @@ export interface SinkOptions {
   readonly loadWriters: number
   /** Who writes: site name, goes into the mark row. */
   readonly origin: string
+  /**
+   * How many of the rows that the target refuses at a time are named by the error, as `details.refused` (core/quarantine.ts RefusedRow). Default 0:
+   * the first alone, in words.
+   */
+  readonly refusedRows?: number
 }
 
 /** Rows of a chunk for one destination, by its columns, in the order in which they were read. */
@@ -215,6 +223,7 @@ export interface Resume {
   /** Set when that batch was begun and not every lane has confirmed it. */
   readonly unfinished: UnfinishedBatch | null
   readonly load: readonly LoadProgress[]
+  readonly parked: readonly ParkedTable[]
 }
 
 export interface UnfinishedBatch {
@@ -282,6 +291,7 @@ export interface Sink {
    * more.
    */
   storeLoad(load: readonly LoadProgress[], forgotten?: readonly string[]): Promise<void>
+  readonly quarantine: QuarantineSink
   close(): Promise<void>
 }
 
@@ -291,6 +301,16 @@ export interface PartsTransaction {
   write(plan: BatchPlan): Promise<void>
   /** Stores header and load progress with the rows. */
   commit(header: BatchHeader, load: readonly LoadProgress[]): Promise<void>
+}
+
+/** Which tables are parked: facts in the target, under the same fence as batches. Never while a batch is being written. */
+export interface QuarantineSink {
+  /** Parks a table, or keeps it parked for another reason; its load counts as not begun, letters of an earlier parking go. */
+  park(table: Omit<ParkedTable, 'parkedAtMs' | 'deadLetters'>, letters: readonly DeadLetter[]): Promise<void>
+  /** Removes up to `maxRows` rows of a target table. True: it has none left, or is not there. */
+  sweep(target: TableId, maxRows: number): Promise<boolean>
+  /** The table is carried again from the position that stands; its load begins. */
+  release(table: TableId): Promise<void>
 }
 
 // --------------------------------------------------------------------------------------------------------- connectors

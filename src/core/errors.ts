@@ -406,6 +406,25 @@ export const catalogue = {
     title: 'A row is larger than the target accepts',
     remedy: 'Raise max_allowed_packet at the target, then resume.',
   },
+  'SYNC-3304': {
+    disposition: 'block',
+    scope: 'target',
+    title: 'More tables are refused than may be parked',
+    remedy: 'Mend the cause, or let parked tables rejoin; or raise spec.quarantine.maxTables, then resume.',
+  },
+  'SYNC-3305': {
+    disposition: 'reject',
+    scope: 'api',
+    title: 'The table is not parked',
+    remedy: 'See `syncline quarantine list NAME`.',
+  },
+  'SYNC-3306': {
+    disposition: 'block',
+    scope: 'target',
+    title: 'A parked table was renamed at the source',
+    remedy:
+      'Rename the table at the target and empty it there, then resume: it is loaded under its new name.',
+  },
   'SYNC-3310': {
     disposition: 'block',
     scope: 'target',

@@ -107,6 +107,14 @@ export interface PendingChange {
   readonly refused: Blocked | null
 }
 
+/** A person's word that a parked table may rejoin. */
+export interface RejoinRequest {
+  /** `schema.table` at the source. */
+  readonly table: string
+  /** Which parking of it (core/quarantine.ts). */
+  readonly parking: string
+}
+
 /** The answer of the query `status` and of every update. */
 export interface PipelineStatus {
   readonly pipeline: string

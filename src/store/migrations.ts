@@ -82,4 +82,18 @@ export const migrations: readonly string[] = [
   ) STRICT, WITHOUT ROWID;
   CREATE INDEX table_reports_by_rows ON table_reports (pipeline, rows DESC, name);
   `,
+  `
+  CREATE TABLE parked_tables (
+    pipeline TEXT NOT NULL,
+    table_name TEXT NOT NULL,
+    parking TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('parked', 'rejoining')),
+    code TEXT NOT NULL,
+    message TEXT NOT NULL,
+    remedy TEXT NOT NULL,
+    parked_at TEXT NOT NULL,
+    dead_letters INTEGER NOT NULL,
+    PRIMARY KEY (pipeline, table_name)
+  ) STRICT, WITHOUT ROWID;
+  `,
 ]

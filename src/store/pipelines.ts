@@ -200,6 +200,7 @@ export function createPipelineStore(database: Database, now: () => Date): Pipeli
       database.write(() => {
         existing(name)
         database.run('DELETE FROM pipelines WHERE name = ?', name)
+        database.run('DELETE FROM parked_tables WHERE pipeline = ?', name)
       }),
     claimGeneration: (name) =>
       database.write(() => {

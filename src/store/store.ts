@@ -7,6 +7,7 @@
 import { type AuditLog, createAuditLog } from './audit.ts'
 import { openDatabase } from './database.ts'
 import { createEndpointStore, type EndpointStore } from './endpoints.ts'
+import { createParkedTableStore, type ParkedTableStore } from './parked-tables.ts'
 import { createPipelineStore, type PipelineStore } from './pipelines.ts'
 import { createReportStore, type ReportStore } from './reports.ts'
 
@@ -15,6 +16,7 @@ export interface Store {
   readonly pipelines: PipelineStore
   readonly audit: AuditLog
   readonly reports: ReportStore
+  readonly parkedTables: ParkedTableStore
   /** Everything that `body` does is done whole, or not at all when it throws. */
   write<T>(body: () => T): T
   /** A number that is another one once another process has changed anything. */
@@ -48,10 +50,12 @@ export function openReportWriter(path: string): ReportWriter {
 export function openStore(path: string, now: () => Date = () => new Date()): Store {
   const database = openDatabase(path)
   const pipelines = createPipelineStore(database, now)
+  const audit = createAuditLog(database, now)
   return {
     pipelines,
     endpoints: createEndpointStore(database, pipelines, now),
-    audit: createAuditLog(database, now),
+    audit,
+    parkedTables: createParkedTableStore(database, audit),
     reports: createReportStore(database),
     write: (body) => database.write(body),
     dataVersion: () => Number(database.get('PRAGMA data_version')?.['data_version']),

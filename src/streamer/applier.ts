@@ -3,8 +3,11 @@
  * (DATA-PATH 3). A position is confirmed only after every lane has confirmed; after a crash `finish` completes exactly the batch that was begun.
  */
 import type { BatchHeader, Sink, UnfinishedBatch } from '../connectors/contract.ts'
+import { asSyncError } from '../core/errors.ts'
 import type { Merge, NetChanges } from '../core/merge.ts'
 import { type Destination, type LaneWork, planBatch, planDigest } from '../core/plan.ts'
+import { refusalOf } from '../core/quarantine.ts'
+import type { TableId } from '../core/schema.ts'
 import type { SealedBatch } from './batcher.ts'
 import { type Meter, rowsOut } from './meter.ts'
 
@@ -21,6 +24,8 @@ export interface ApplierOptions {
   readonly smallBatchRows: number
   /** What decides which rows take part: a batch begun under another scope is planned anew. */
   readonly scope: readonly string[]
+  /** The source of a target table, for errors that name one. */
+  readonly sourceOf: (target: string) => TableId | null
 }
 
 export function createApplier(sink: Sink, options: ApplierOptions, lastBatch: number, meter: Meter): Applier {
@@ -51,6 +56,19 @@ export function createApplier(sink: Sink, options: ApplierOptions, lastBatch: nu
     }
   }
 
+  /** What the target refuses, with the source's name of the table and the images of the refused rows. */
+  async function naming(
+    net: NetChanges,
+    batch: Pick<BatchHeader, 'from' | 'to'>,
+    write: () => Promise<void>,
+  ): Promise<void> {
+    try {
+      await write()
+    } catch (thrown) {
+      throw refusalOf(asSyncError(thrown), options.sourceOf, net, batch)
+    }
+  }
+
   async function writeLarge(
     header: BatchHeader,
     batch: SealedBatch,
@@ -62,7 +80,12 @@ export function createApplier(sink: Sink, options: ApplierOptions, lastBatch: nu
       meter.spent('header', startedAtMs)
     })
     headerStands.catch(() => {})
-    await runPhases(header, work, [], headerStands)
+    try {
+      await runPhases(header, work, [], headerStands)
+    } finally {
+      // A lane that is refused may be so before the header is answered.
+      await headerStands.catch(() => {})
+    }
     meter.spent('lanes', startedAtMs)
     if (batch.load.length > 0) await sink.storeLoad(batch.load)
   }
@@ -85,10 +108,10 @@ export function createApplier(sink: Sink, options: ApplierOptions, lastBatch: nu
         sourceCommitTimeUs: batch.commitTimeUs,
       }
       const plannedAtMs = meter.spent('plan', startedAtMs)
-      if (isSmall) {
-        await sink.applySmall(header, plan, batch.load)
-        meter.spent('small', plannedAtMs)
-      } else await writeLarge(header, batch, plan.work)
+      await naming(net, batch, () =>
+        isSmall ? sink.applySmall(header, plan, batch.load) : writeLarge(header, batch, plan.work),
+      )
+      if (isSmall) meter.spent('small', plannedAtMs)
       meter.confirmed([{ tally: batch.tally, out: rowsOut(plan) }], isSmall)
     },
 
@@ -111,7 +134,7 @@ export function createApplier(sink: Sink, options: ApplierOptions, lastBatch: nu
         sourceCommitTimeUs: commitTimeUs,
       }
       if (!samePlan) await sink.writeHeader(header)
-      await runPhases(header, plan.work, samePlan ? unfinished.confirmed : [])
+      await naming(net, unfinished, () => runPhases(header, plan.work, samePlan ? unfinished.confirmed : []))
     },
 
     batch: () => number,

@@ -6,11 +6,14 @@
  * After a failure nothing more begins. On a crash the rows are there or not; progress, stored later, does not speak of them either way.
  */
 import type { ChunkWork, Sink } from '../connectors/contract.ts'
-import { SyncError } from '../core/errors.ts'
+import { asSyncError, SyncError } from '../core/errors.ts'
 
 export interface ChunkWriter {
-  /** Resolves when the rows are committed. Rejects when that is not certain, or the writer was stopped before it began. */
-  write(work: ChunkWork): Promise<void>
+  /**
+   * Resolves when the rows are committed. Rejects when that is not certain, or the writer was stopped before it began.
+   * @param named the error with what is known here of the table that it is about
+   */
+  write(work: ChunkWork, named: (error: SyncError) => SyncError): Promise<void>
   /** Begins nothing more; resolves when nothing is being written. Never rejects. */
   stop(): Promise<void>
 }
@@ -38,12 +41,18 @@ export function createChunkWriter(deps: {
     }
   }
 
-  async function run(work: ChunkWork, sealedConfirmed: Promise<void>): Promise<void> {
+  async function run(
+    work: ChunkWork,
+    sealedConfirmed: Promise<void>,
+    named: (error: SyncError) => SyncError,
+  ): Promise<void> {
     await sealedConfirmed
     const writer = await takeWriter()
     try {
       if (stopped) throw new SyncError('SYNC-4001', 'The session ended')
-      await sink.applyChunk(writer, work)
+      await sink.applyChunk(writer, work).catch((error: unknown) => {
+        throw named(asSyncError(error))
+      })
     } catch (error) {
       stopped = true
       throw error
@@ -54,8 +63,8 @@ export function createChunkWriter(deps: {
   }
 
   return {
-    write(work) {
-      const written = run(work, deps.sealedConfirmed())
+    write(work, named) {
+      const written = run(work, deps.sealedConfirmed(), named)
       const task = written.catch(onFailure).finally(() => running.delete(task))
       running.add(task)
       return written

@@ -8,9 +8,11 @@
 import type { Source, Target } from '../connectors/contract.ts'
 import { asSyncError, type SyncError } from '../core/errors.ts'
 import type { PipelineLimits } from '../core/limits.ts'
+import type { RejoinRequest } from '../core/pipeline-control.ts'
 import type { StatisticsReport } from '../core/statistics.ts'
 import { createGates } from './gates.ts'
 import type { EngineOptions } from './options.ts'
+import type { QuarantineContext } from './quarantine.ts'
 import { createRetentionGuard } from './retention-guard.ts'
 import { runSession, type SessionEnd } from './session.ts'
 import type { EngineOutcome, EngineStatus } from './status.ts'
@@ -22,6 +24,8 @@ export interface EngineDeps {
   readonly openTarget: () => Promise<Target>
   /** After a definition change: does the target fit, and may missing tables be created? Throws a SyncError of disposition `block` if not. */
   readonly recheck: () => Promise<void>
+  /** See QuarantineContext. */
+  readonly onParked?: QuarantineContext['onParked']
   /** Delay before the second attempt in a row; the ones after it double. */
   readonly firstBackoffMs?: number
   /** How often the source is asked how long it keeps its log; default: once a minute. */
@@ -52,12 +56,14 @@ const maxBackoffMs = 5_000
  * @param epoch greater than every epoch used before for this pipeline; sessions count up from it (at most one in 100 ms on average,
  *   so that an attempt that is scheduled later has a greater epoch still; core/epoch.ts)
  * @param acknowledged ids of schema changes or statements that a person has dealt with by hand
+ * @param rejoins parked tables that a person wants back
  */
 export function createEngine(
   deps: EngineDeps,
   options: EngineOptions,
   epoch: bigint,
   acknowledged: readonly string[],
+  rejoins: readonly RejoinRequest[] = [],
 ): Engine {
   const gates = createGates()
   const board = createStatusBoard(gates)
@@ -85,6 +91,8 @@ export function createEngine(
         options,
         epoch: sessionEpoch,
         acknowledged,
+        rejoins,
+        onParked: deps.onParked ?? (() => {}),
         fitted,
         board,
         gates,

@@ -30,11 +30,20 @@ export const matchesTable = (pattern: string, id: TableId): boolean => {
 export function ruleFor(rules: readonly TableRule[], id: TableId): TableRule | null {
   if (reservedSchemas.has(id.schema)) return null
   for (const rule of rules) {
-    if (matchesTable(rule.match, id))
-      return rule.exclude.some((pattern) => matchesTable(pattern, id)) ? null : rule
+    if (matchesTable(rule.match, id)) {
+      const isOut = rule.exclude.some((pattern) => matchesTable(pattern, id))
+      return isOut || rule.parked?.includes(tableName(id)) === true ? null : rule
+    }
   }
   return null
 }
+
+/** The same rules, but these tables take no part. */
+export const withoutTables = (
+  rules: readonly TableRule[],
+  tables: readonly TableId[],
+): readonly TableRule[] =>
+  tables.length === 0 ? rules : rules.map((rule) => ({ ...rule, parked: tables.map(tableName) }))
 
 /** Does the pattern take every table of its schemas that matches, and not just one by name? */
 export const takesMany = (pattern: string): boolean => split(pattern)[1].includes('*')

@@ -7,6 +7,8 @@ export interface TableRule {
   /** `schema.table` with `*` for any run of characters in either part. */
   readonly match: string
   readonly exclude: readonly string[]
+  /** Tables that take no part for the time being, by their names alone (quarantine.ts). */
+  readonly parked?: readonly string[]
   /** Names at the target; `{schema}` and `{table}` stand for the source's. */
   readonly toSchema: string
   readonly toTable: string
@@ -33,6 +35,15 @@ export interface EngineOptions {
   /** At most this many rows go in one small (single transaction) batch. In order `global` all do. */
   readonly smallBatchRows: number
   readonly load: { readonly enabled: boolean; readonly chunkRows: number; readonly chunksInFlight: number }
+  /** Absent: what a target refuses blocks the pipeline. */
+  readonly quarantine?: QuarantineOptions
+}
+
+export interface QuarantineOptions {
+  /** Tables that may be parked at a time; one more blocks the pipeline. */
+  readonly maxTables: number
+  /** Refused rows that are kept of each. */
+  readonly maxDeadLetters: number
 }
 
 /** One table of a running pipeline. */

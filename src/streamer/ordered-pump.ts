@@ -162,6 +162,29 @@ export function createOrderedPump(
     },
     // A part is confirmed by the commit that is to come.
     sealedConfirmed: () => waiting.until(begun + (hasParts ? 1 : 0)),
+    async between(work) {
+      while (applying !== null || hasParts)
+        await (applying ?? (batcher.isInside() ? transactionEnd() : start()))
+      if (stopped !== null) throw stopped
+      // It ends no commit: `flush` does not count it.
+      endsCommit = false
+      const result = work()
+      applying = result.then(
+        () => {
+          applying = null
+          kick()
+        },
+        (error: unknown) => {
+          onFailure(error)
+          throw error
+        },
+      )
+      applying.catch(() => {})
+      return await result
+    },
+    settled: async () => {
+      await applying?.catch(() => {})
+    },
     oldestPendingUs: () => sentOldestUs || batcher.oldestCommitTimeUs(),
     confirmedAtMs: () => confirmedAtMs,
     stop() {

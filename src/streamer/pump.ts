@@ -34,6 +34,10 @@ export interface Pump {
   finish(): Promise<void>
   /** Resolves when every batch sealed so far is confirmed. Rejects when the pump fails or is stopped before. */
   sealedConfirmed(): Promise<void>
+  /** Does work at the target between two batches, which then wait for it. Rejects with what the work throws, which ends the session too. */
+  between<T>(work: () => Promise<T>): Promise<T>
+  /** Resolves when nothing is being written; never rejects. After `stop` nothing more is. */
+  settled(): Promise<void>
   /** Commit time of the oldest transaction not confirmed; 0 when there is none. */
   oldestPendingUs(): number
   /** When the last batch was confirmed (performance.now clock). */
@@ -143,6 +147,26 @@ export function createPump(
     flush,
     finish: flush,
     sealedConfirmed: () => waiting.until(sealed),
+    async between(work) {
+      while (applying !== null) await applying
+      if (stopped) throw new SyncError('SYNC-4001', 'The session ended')
+      const result = work()
+      applying = result.then(
+        () => {
+          applying = null
+          kick()
+        },
+        (error: unknown) => {
+          onFailure(error)
+          throw error
+        },
+      )
+      applying.catch(() => {})
+      return await result
+    },
+    settled: async () => {
+      await applying?.catch(() => {})
+    },
     oldestPendingUs: () => applyingOldestUs || batcher.oldestCommitTimeUs(),
     confirmedAtMs: () => confirmedAtMs,
     stop() {

@@ -8,6 +8,7 @@
 import { SyncError } from '../core/errors.ts'
 import { compileFilter, parseFilter } from '../core/filter.ts'
 import type { Destination } from '../core/plan.ts'
+import { withDetails } from '../core/quarantine.ts'
 import {
   type Column,
   type ColumnType,
@@ -36,6 +37,8 @@ export interface Router {
   route(shape: TableShape): Route | null
   /** The row filter of a source table as the source's SQL, or null. */
   filterSql(shape: TableShape): string | null
+  /** The source table that has been routed to a target table. */
+  sourceOf(target: string): TableId | null
 }
 
 /**
@@ -59,9 +62,21 @@ export function createRouter(
   const routes = new WeakMap<TableShape, { route: Route | null }>()
   const destinations = new Map<string, Destination[]>()
 
+  const routedFrom = new Map<string, TableId>()
+
+  /** What cannot be routed names its table, so that it can be parked. */
+  function compileOrName(shape: TableShape): Route | null {
+    try {
+      return compile(shape)
+    } catch (error) {
+      throw error instanceof SyncError ? withDetails(error, { source: shape.id }) : error
+    }
+  }
+
   function compile(shape: TableShape): Route | null {
     const mapping = mappingOf.get(tableName(shape.id)) ?? lateMapping(shape.id)
     if (mapping === null) return null
+    routedFrom.set(tableName(mapping.target), mapping.source)
     const target = targets.get(tableName(mapping.target))
     if (target === undefined)
       throw new SyncError('SYNC-3201', `Table ${tableName(mapping.target)} does not exist at the target`, {
@@ -176,7 +191,7 @@ export function createRouter(
     route(shape) {
       let entry = routes.get(shape)
       if (entry === undefined) {
-        entry = { route: compile(shape) }
+        entry = { route: compileOrName(shape) }
         routes.set(shape, entry)
       }
       return entry.route
@@ -185,6 +200,7 @@ export function createRouter(
       const where = mappingOf.get(tableName(shape.id))?.rule.where ?? null
       return where === null ? null : compileFilter(parseFilter(where), shape).sql
     },
+    sourceOf: (target) => routedFrom.get(target) ?? null,
   }
 }
 

@@ -9,6 +9,7 @@ import type { LoadProgress, LogScope, Sink } from '../connectors/contract.ts'
 import { SyncError } from '../core/errors.ts'
 import { keyOrder } from '../core/key-order.ts'
 import type { Position } from '../core/position.ts'
+import { refusalOf } from '../core/quarantine.ts'
 import { type TableShape, tableName } from '../core/schema.ts'
 import type { LogEvent } from '../core/transaction.ts'
 import { type Applier, createApplier } from './applier.ts'
@@ -23,6 +24,7 @@ import { ruleFor, schemaInScope } from './mapping.ts'
 import type { EngineOptions } from './options.ts'
 import { createOrderedPump } from './ordered-pump.ts'
 import { createPump, type Pump } from './pump.ts'
+import { createSessionQuarantine, type QuarantineContext, type SessionQuarantine } from './quarantine.ts'
 import { reform } from './recovery.ts'
 import type { Router } from './router.ts'
 import { settleScope } from './scope-progress.ts'
@@ -30,7 +32,7 @@ import type { StatusBoard } from './status-board.ts'
 import { createTurnstile, type Turnstile } from './turnstile.ts'
 import { type Committed, createWholeApplier } from './whole-transactions.ts'
 
-export interface SessionContext extends DefinitionContext {
+export interface SessionContext extends DefinitionContext, QuarantineContext {
   readonly epoch: bigint
   readonly board: StatusBoard
   readonly gates: Gates
@@ -60,17 +62,30 @@ export async function runSession(context: SessionContext): Promise<SessionEnd> {
     loadWriters: loadWriters(options),
     origin: options.origin,
     counters: context.board.meter.sink,
+    refusedRows: options.quarantine?.maxDeadLetters ?? 0,
   })
+  const quarantine = createSessionQuarantine(context, sink)
   try {
-    return await runWithSink(context, sink)
+    return await runWithSink(context, sink, quarantine)
+  } catch (error) {
+    if (await quarantine.park(error)) return { kind: 'restart' }
+    throw error
   } finally {
     await sink.close()
   }
 }
 
-async function runWithSink(context: SessionContext, sink: Sink): Promise<SessionEnd> {
+async function runWithSink(
+  wholeContext: SessionContext,
+  sink: Sink,
+  quarantine: SessionQuarantine,
+): Promise<SessionEnd> {
+  const resume = await sink.takeOver(wholeContext.epoch)
+  quarantine.found(resume)
+  // Until this session knows better: it may have tables to load that the one before had not.
+  wholeContext.board.phase('starting')
+  const context = { ...wholeContext, options: { ...wholeContext.options, rules: quarantine.rules() } }
   const { source, options, board } = context
-  const resume = await sink.takeOver(context.epoch)
   // The definitions after the position, and after all up to it is visible: the log shows a statement before the catalogue does (a source that
   // waits for a replica's word between the two may take seconds), and one that is not in the log to come must be in the catalogue.
   const position = resume.position ?? (await source.head())
@@ -78,7 +93,10 @@ async function runWithSink(context: SessionContext, sink: Sink): Promise<Session
   await source.assertRetained(from)
   if (from !== position) await source.assertRetained(position)
   const { router, shapes } = await readDefinitions(source, context.target, options.rules, context.recheck)
-  if (resume.position === null) await sink.begin(position)
+  if (resume.position === null) {
+    await sink.begin(position)
+    quarantine.confirmed(position)
+  }
   const settled = await settleScope(context, sink, resume.load, shapes, resume.position === null)
   const load = settled.map((entry) => inPresentOrder(entry, shapes))
   // Of a batch that is unfinished, nothing is confirmed yet but its beginning.
@@ -101,7 +119,11 @@ async function runWithSink(context: SessionContext, sink: Sink): Promise<Session
     if (context.drain.aborted) return { kind: 'drained', position }
     const applier = createApplier(
       sink,
-      { ...options, scope: options.rules.map((rule) => JSON.stringify(rule)) },
+      {
+        ...options,
+        scope: options.rules.map((rule) => JSON.stringify(rule)),
+        sourceOf: (name) => router.sourceOf(name),
+      },
       resume.batch,
       board.meter,
     )
@@ -110,6 +132,7 @@ async function runWithSink(context: SessionContext, sink: Sink): Promise<Session
     if (resume.unfinished !== null) {
       const reformed = await reform(resume.unfinished, events, source.tracker(from), router)
       await applier.finish(resume.unfinished, reformed.merge, reformed.commitTimeUs)
+      quarantine.confirmed(position)
       board.confirmed({ position, rows: reformed.merge.rows, batch: applier.batch() })
       rest = reformed.rest
     }
@@ -121,14 +144,17 @@ async function runWithSink(context: SessionContext, sink: Sink): Promise<Session
       load,
       () => pump?.kick(),
       async (work, read) => {
-        await (chunks as ChunkWriter).write(work)
+        const at = batcher.position()
+        await (chunks as ChunkWriter).write(work, (error) =>
+          refusalOf(error, (name) => router.sourceOf(name), { destinations: [] }, { from: at, to: at }),
+        )
         const rows = work.text?.taken.length ?? work.rows.length
         board.chunkWritten(rows)
         board.meter.copied(read.table, work.destination.id, rows, read.bytes)
       },
       options.order === 'global',
     )
-    const batches = pumpFor(context, batcher, applier, size, sink, end.reject)
+    const batches = pumpFor(context, quarantine, batcher, applier, size, sink, end.reject)
     pump = batches
     board.pump(pump)
     chunks = createChunkWriter({
@@ -145,8 +171,10 @@ async function runWithSink(context: SessionContext, sink: Sink): Promise<Session
       drain: context.drain,
       session: loadAbort.signal,
     })
-    const consume = consumeLog(context, batcher, pump, turnstile, events, rest)
-    return await Promise.race([consume, end.promise])
+    const consume = consumeLog(context, quarantine, batcher, pump, turnstile, events, rest)
+    const released = Promise.withResolvers<SessionEnd>()
+    quarantine.rejoin(pump, () => released.resolve({ kind: 'restart' })).catch(end.reject)
+    return await Promise.race([consume, end.promise, released.promise])
   } finally {
     context.drain.removeEventListener('abort', closeStream)
     loadAbort.abort(new SyncError('SYNC-4001', 'The session ended'))
@@ -158,6 +186,7 @@ async function runWithSink(context: SessionContext, sink: Sink): Promise<Session
 
 function pumpFor(
   { options, board }: SessionContext,
+  quarantine: SessionQuarantine,
   batcher: Batcher,
   applier: Applier,
   size: BatchSize,
@@ -168,12 +197,16 @@ function pumpFor(
   const onIdle = (ms: number): void => board.meter.held('lanesIdle', ms)
   if (options.order === 'global') {
     const whole = createWholeApplier(sink, applier.batch(), board.meter)
-    const onCommitted = (committed: Committed): void =>
+    const onCommitted = (committed: Committed): void => {
+      quarantine.confirmed(committed.position)
       board.confirmed({ ...committed, batch: whole.batch() })
+    }
     return createOrderedPump(batcher, whole, size, timing, onCommitted, onFailure, onIdle)
   }
-  const onConfirmed = ({ to, merge }: SealedBatch): void =>
+  const onConfirmed = ({ to, merge }: SealedBatch): void => {
+    quarantine.confirmed(to)
     board.confirmed({ position: to, rows: merge.rows, batch: applier.batch() })
+  }
   return createPump(batcher, applier, size, timing, onConfirmed, onFailure, onIdle)
 }
 
@@ -195,6 +228,7 @@ function inPresentOrder(progress: LoadProgress, shapes: readonly TableShape[]): 
 
 async function consumeLog(
   context: SessionContext,
+  quarantine: SessionQuarantine,
   batcher: Batcher,
   pump: Pump,
   turnstile: Turnstile,
@@ -216,7 +250,11 @@ async function consumeLog(
       if (before !== null) await held('batchFull', before)
       if (event.kind === 'schema-change') {
         meter.spent('merge', startedAtMs)
-        if (await passDefinitionChange(context, batcher, pump, event)) return true
+        quarantine.assertNotRenamed(event)
+        const isOver = await passDefinitionChange(context, batcher, pump, event).catch((error: unknown) => {
+          throw quarantine.named(error, event)
+        })
+        if (isOver) return true
         startedAtMs = performance.now()
       } else {
         batcher.consume(event)

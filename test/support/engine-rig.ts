@@ -6,6 +6,8 @@ import type { Connection } from 'mysql2/promise'
 import { mysqlEndpoint } from '../../src/connectors/mysql/config.ts'
 import { openMysqlSource } from '../../src/connectors/mysql/source.ts'
 import { openMysqlTarget } from '../../src/connectors/mysql/target.ts'
+import type { RejoinRequest } from '../../src/core/pipeline-control.ts'
+import type { ParkedTable } from '../../src/core/quarantine.ts'
 import { createEngine, type Engine } from '../../src/streamer/engine.ts'
 import type { EngineOptions, TableRule } from '../../src/streamer/options.ts'
 import type { EngineOutcome, EnginePhase } from '../../src/streamer/status.ts'
@@ -22,7 +24,9 @@ export interface Rig {
   readonly source: Connection
   readonly target: Connection
   readonly pipeline: string
-  start(options?: Partial<EngineOptions>): EngineRun
+  start(options?: Partial<EngineOptions>, rejoins?: readonly RejoinRequest[]): EngineRun
+  /** What is parked at the target, as the newest session found it. */
+  parked(): readonly (ParkedTable & { readonly isRejoining: boolean })[]
   /** Waits until the engine has confirmed everything that the source has committed by now. */
   settled(run: EngineRun): Promise<void>
   close(): Promise<void>
@@ -63,19 +67,24 @@ export async function createRig(
   const sourceEndpoint = endpoint(ends.source ?? sourceServer)
   const targetEndpoint = endpoint(ends.target ?? targetServer)
   const runs: EngineRun[] = []
+  let parked: ReturnType<Rig['parked']> = []
 
   return {
     database,
     source,
     target,
     pipeline: database,
-    start(options = {}) {
+    parked: () => parked,
+    start(options = {}, rejoins = []) {
       lastEpoch += 100_000n
       const engine = createEngine(
         {
           openSource: () => openMysqlSource(sourceEndpoint),
           openTarget: () => openMysqlTarget(targetEndpoint),
           recheck: async () => {},
+          onParked: (tables) => {
+            parked = tables
+          },
         },
         {
           pipeline: database,
@@ -90,6 +99,7 @@ export async function createRig(
         },
         lastEpoch,
         [],
+        rejoins,
       )
       const outcome = engine.run()
       const run = {

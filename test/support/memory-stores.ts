@@ -1,7 +1,8 @@
 /**
  * A source and a target in memory that keep the promises of connectors/contract.ts and break everything that the contract lets them break:
  * commits are logged before they are visible and visible before they count as executed, reads and writes end in any order, links fail before or
- * after a commit. The target enforces its unique keys (text keys without regard to case) and watches the invariants of DATA-PATH 1.
+ * after a commit. The target enforces its unique keys (text keys without regard to case), refuses rows where it is told to, and watches the
+ * invariants of DATA-PATH 1, for parked tables as well: nothing of them is written.
  */
 import type {
   BatchHeader,
@@ -19,7 +20,8 @@ import type {
 import { SyncError } from '../../src/core/errors.ts'
 import type { LaneWork } from '../../src/core/plan.ts'
 import { type Position, samePosition } from '../../src/core/position.ts'
-import type { Column, TableShape } from '../../src/core/schema.ts'
+import type { DeadLetter, ParkedTable, RefusedRow } from '../../src/core/quarantine.ts'
+import { type Column, type TableShape, tableName } from '../../src/core/schema.ts'
 import type { LogEvent, RowChange, SchemaChange, TransactionSlice } from '../../src/core/transaction.ts'
 import { keyOf, type Row, type Value } from '../../src/core/value.ts'
 
@@ -397,6 +399,13 @@ export class MemoryTarget {
   readonly violations: string[] = []
   /** Commits after which the loaded tables were compared with the source's of that moment. */
   committedStates = 0
+  readonly parked = new Map<string, ParkedTable>()
+  /** Under which epoch. A lost lane's last write may come late until the next takeover. */
+  private readonly parkedUnder = new Map<string, bigint>()
+  /** Letters recorded at the last parking of each table. */
+  readonly letters = new Map<string, readonly DeadLetter[]>()
+  /** Does the target refuse the row at the moment? */
+  refuses: (table: string, row: Row) => boolean = () => false
   private readonly random: Random
   private readonly source: MemorySource
 
@@ -409,6 +418,7 @@ export class MemoryTarget {
     return {
       tables: async () => new Map(shapes.map((shape) => [`s.${shape.id.name}`, widened(shape)])),
       hasDefaultsOnly: async () => false,
+      parked: async () => [...this.parked.values()],
       sink: async (_, { lanes }) => this.sink(fails, lanes === 0),
       close: async () => {},
     }
@@ -424,7 +434,9 @@ export class MemoryTarget {
   }
 
   loadDone(): boolean {
-    return shapes.every((shape) => this.load.get(`s.${shape.id.name}`)?.done === true)
+    return shapes
+      .map((shape) => tableName(shape.id))
+      .every((name) => this.parked.has(name) || this.load.get(name)?.done === true)
   }
 
   /** @param isWhole every commit must end where a transaction of the source ends */
@@ -432,19 +444,29 @@ export class MemoryTarget {
     let mine = 0n
     const lost = (): SyncError => new SyncError('SYNC-3101', 'the test cut the target')
     /** A transaction: all of `body` at once, at some moment; the answer may be lost on the way there or back. */
-    const transaction = async (slot: number, body: (slot: Slot) => void): Promise<void> => {
+    const transaction = async (
+      slot: number,
+      body: (slot: Slot) => void,
+      works: readonly LaneWork[] = [],
+    ): Promise<void> => {
       await turn(this.random)
       if (fails()) {
         // The request may still arrive later, when a successor is at work already.
         if (this.random() < 0.5)
-          setImmediate(() => setImmediate(() => this.guarded(slot, mine, body, () => {})))
+          setImmediate(() =>
+            setImmediate(() => {
+              if (this.refusal(works) === null) this.guarded(slot, mine, body, () => {})
+            }),
+          )
         throw lost()
       }
       let fenced = false
-      this.guarded(slot, mine, body, () => {
+      const refusal = this.refusal(works)
+      this.guarded(slot, mine, refusal === null ? body : () => {}, () => {
         fenced = true
       })
       if (fenced) throw new SyncError('SYNC-4002', 'fenced')
+      if (refusal !== null) throw refusal
       await turn(this.random)
       if (fails()) throw lost()
     }
@@ -475,7 +497,7 @@ export class MemoryTarget {
           }
         }),
       applySmall: (header, plan, load) =>
-        transaction(0, () => this.commit(header, plan.work.flat(), load, isWhole)),
+        transaction(0, () => this.commit(header, plan.work.flat(), load, isWhole, mine), plan.work.flat()),
       beginParts: async () => {
         await transaction(0, () => {})
         const parts: LaneWork[] = []
@@ -485,26 +507,31 @@ export class MemoryTarget {
             if (fails()) throw lost()
             parts.push(...plan.work.flat())
           },
-          commit: (header, load) => transaction(0, () => this.commit(header, parts, load, isWhole)),
+          commit: (header, load) =>
+            transaction(0, () => this.commit(header, parts, load, isWhole, mine), parts),
         }
       },
       writeHeader: (header) => transaction(0, () => this.startBatch(header)),
       applyLane: async (header, lane, phase, work, headerStands) => {
         await headerStands
-        await transaction(lane, (slot) => {
-          const name = `${header.batch}/${lane}/${phase}`
-          if (this.applied.has(name)) this.violations.push(`lane ${name} was applied twice`)
-          this.applied.add(name)
-          this.write(work)
-          slot.batch = header.batch
-          slot.part = phase
-        })
+        await transaction(
+          lane,
+          (slot) => {
+            const name = `${header.batch}/${lane}/${phase}`
+            if (this.applied.has(name)) this.violations.push(`lane ${name} was applied twice`)
+            this.applied.add(name)
+            this.write(work, mine)
+            slot.batch = header.batch
+            slot.part = phase
+          },
+          [work],
+        )
       },
-      applyChunk: (writer, { destination, rows, text }) =>
-        transaction(8 + writer, () => {
-          const upserts = text === null ? rows : rowsOf(text)
-          this.write({ tables: [{ destination, removals: [], upserts }] })
-        }),
+      applyChunk: (writer, { destination, rows, text }) => {
+        const upserts = text === null ? rows : rowsOf(text)
+        const work = { tables: [{ destination, removals: [], upserts }] }
+        return transaction(8 + writer, () => this.write(work, mine), [work])
+      },
       textFormat: () => (this.random() < 0.5 ? textFormat : null),
       closeWriters: async () => {},
       storeLoad: (load, forgotten = []) =>
@@ -512,8 +539,50 @@ export class MemoryTarget {
           for (const table of forgotten) this.load.delete(table)
           this.storeLoad(load)
         }),
+      quarantine: {
+        park: (table, letters) =>
+          transaction(0, () => {
+            const name = tableName(table.table)
+            const since = this.parked.get(name)?.since ?? table.since
+            this.parked.set(name, { ...table, since, parkedAtMs: 0, deadLetters: letters.length })
+            this.parkedUnder.set(name, mine)
+            this.letters.set(name, letters)
+            this.storeLoad([{ table: name, after: null, rows: 0, done: false }])
+          }),
+        sweep: async (target) => {
+          const rows = this.tables.get(target.name) as Map<string, Row>
+          await transaction(0, () => {
+            for (const key of [...rows.keys()].slice(0, 1 + Math.floor(this.random() * 5))) rows.delete(key)
+          })
+          return rows.size === 0
+        },
+        release: (table) =>
+          transaction(0, () => {
+            const name = tableName(table)
+            if ((this.tables.get(table.name) as Map<string, Row>).size > 0)
+              this.violations.push(`${name} rejoins with rows of before`)
+            this.parked.delete(name)
+            this.parkedUnder.delete(name)
+            this.storeLoad([{ table: name, after: null, rows: 0, done: false }])
+          }),
+      },
       close: async () => {},
     }
+  }
+
+  private refusal(works: readonly LaneWork[]): SyncError | null {
+    const all = works.flatMap((work) => work.tables)
+    for (const { destination, upserts } of all) {
+      const rows = upserts.filter((row) => this.refuses(destination.id.name, row))
+      if (rows.length === 0) continue
+      const refused = rows.map(
+        (row): RefusedRow => ({ destination, row, key: exact(row), code: 'SYNC-3302', message: 'too wide' }),
+      )
+      return new SyncError('SYNC-3302', 'too wide', {
+        details: { table: tableName(destination.id), refused },
+      })
+    }
+    return null
   }
 
   private guarded(number: number, epoch: bigint, body: (slot: Slot) => void, onFenced: () => void): void {
@@ -527,9 +596,10 @@ export class MemoryTarget {
     works: readonly LaneWork[],
     load: readonly LoadProgress[],
     isWhole: boolean,
+    epoch: bigint,
   ): void {
     this.startBatch({ ...header, lanes: 0 })
-    for (const work of works) this.write(work)
+    for (const work of works) this.write(work, epoch)
     this.storeLoad(load)
     if (isWhole && header.to.ordinal > 0)
       this.violations.push(`a commit within the transaction after ${header.to.token}`)
@@ -559,13 +629,17 @@ export class MemoryTarget {
       batch: header?.batch ?? 0,
       unfinished: isUnfinished ? { ...header, confirmed } : null,
       load: [...this.load.values()],
+      parked: [...this.parked.values()],
     }
   }
 
-  private write(work: LaneWork): void {
-    for (const { destination } of work.tables)
+  private write(work: LaneWork, epoch: bigint): void {
+    for (const { destination } of work.tables) {
       if (!this.load.has(`s.${destination.id.name}`))
         this.violations.push(`${destination.id.name} is written before it has joined`)
+      if (epoch > (this.parkedUnder.get(tableName(destination.id)) ?? epoch))
+        this.violations.push(`${destination.id.name} is parked and is written`)
+    }
     for (const { destination, removals } of work.tables) {
       const rows = this.tables.get(destination.id.name) as Map<string, Row>
       for (const key of removals) rows.delete(folded(key[0] as Value))
@@ -600,7 +674,7 @@ export class MemoryTarget {
     const source = this.source.states[Number(position.token)] as Tables
     for (const [name, rows] of this.tables) {
       // What left behind its rows is nobody's business.
-      if (!this.load.has(`s.${name}`)) continue
+      if (!this.load.has(`s.${name}`) || this.parked.has(`s.${name}`)) continue
       for (const [key, row] of rows) {
         const original = source.get(name)?.get(key)
         if (original === undefined || exact(whole(original)) !== exact(whole(row)))
@@ -620,11 +694,11 @@ export class MemoryTarget {
     this.committedStates++
   }
 
-  /** @param only of the tables for which it is true */
+  /** Parked tables aside. @param only of the tables for which it is true */
   differences(state = this.source.written, only: (table: string) => boolean = () => true): string[] {
     const lines = (tables: Tables): string[] =>
       [...tables]
-        .filter(([name]) => only(name))
+        .filter(([name]) => only(name) && !this.parked.has(`s.${name}`))
         .flatMap(([name, rows]) => [...rows.values()].map((row) => `${name} ${exact(whole(row))}`))
         .sort()
     const mine = new Set(lines(this.tables))

@@ -7,6 +7,7 @@ import { readTablesByName } from './catalogue.ts'
 import type { MysqlEndpoint } from './config.ts'
 import { connect } from './connection.ts'
 import { classify } from './errors.ts'
+import { parkedOf, selectParked } from './sink/quarantine-table.ts'
 import { createSink } from './sink/sink.ts'
 import { identifier, qualifiedName } from './sql-text.ts'
 
@@ -30,6 +31,16 @@ export async function openMysqlTarget(config: MysqlEndpoint): Promise<Target> {
         // NOT NULL without a default: DEFAULT() is an error there (ER_NO_DEFAULT_FOR_FIELD).
         if (classify(error, 'target').details['errno'] === 1364) return false
         throw error
+      }
+    },
+    async parked(pipeline) {
+      try {
+        return (await connection.query(selectParked(pipeline))).rows.map(parkedOf)
+      } catch (error) {
+        const failure = classify(error, 'target')
+        // No pipeline has ever written here, or none of a version that could park tables.
+        if (failure.code === 'SYNC-3201') return []
+        throw failure
       }
     },
     async sink(pipeline, options) {

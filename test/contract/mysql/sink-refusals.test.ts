@@ -173,7 +173,7 @@ test('load progress without mark rows is of an earlier life and forgotten', asyn
     expect((await g.owner(2n)).resume.load).toHaveLength(1)
     await g.sql.query(`DELETE FROM syncline.apply_mark WHERE pipeline = _utf8mb4'${g.pipeline}'`)
     const { resume, sink: second } = await g.owner(3n)
-    expect(resume).toEqual({ position: null, batch: 0, unfinished: null, load: [] })
+    expect(resume).toEqual({ position: null, batch: 0, unfinished: null, load: [], parked: [] })
     await second.begin(at(5))
     expect((await g.owner(4n)).resume).toMatchObject({ position: at(5), load: [] })
   } finally {

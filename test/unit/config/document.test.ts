@@ -37,6 +37,8 @@ describe('checkDocument', () => {
       ],
       onMissingTable: 'refuse',
       onExistingRows: 'refuse',
+      onRefusedRow: 'block',
+      quarantine: { maxTables: 10, maxDeadLetters: 100 },
       load: { mode: 'once', chunkRows: 20000, chunksInFlight: 4 },
       stream: {
         order: 'merged',
@@ -192,6 +194,17 @@ describe('combinations', () => {
     ['a rule that never holds', { tables: [{ match: 'a.*' }, { match: 'a.t' }] }, 'spec.tables[1].match'],
     ['the same pattern twice', { tables: [{ match: 'a.t*' }, { match: 'a.t*' }] }, 'spec.tables[1].match'],
     ['a copy of a table into itself', { target: 'source-db' }, 'spec.tables[0]'],
+    ...((
+      [
+        ['never loaded', { load: { mode: 'none' } }],
+        ['to keep rows', { onExistingRows: 'keep' }],
+        ['in global order', { stream: { order: 'global' } }],
+      ] as const
+    ).map(([what, spec]) => [
+      `parking what is ${what}`,
+      { onRefusedRow: 'quarantine', ...spec },
+      'spec.onRefusedRow',
+    ]) as [string, Record<string, unknown>, string][]),
     [
       'emptying what is never loaded',
       { load: { mode: 'none' }, onExistingRows: 'empty' },

@@ -2,12 +2,14 @@
  * Which row of a batch the target refuses, and why: for the message and the remedy of a blocked pipeline.
  *
  * Runs after the failed transaction was rolled back: the same statements again, then those of the refused one row by row, and rolls back
- * whatever happens. After a first error nothing is sent but reads and ROLLBACK, because some errors end the transaction at the server and
- * a write behind them would commit by itself. Begins with the mark row like every transaction, so a fenced owner finds nothing.
+ * whatever happens. After an error nothing is sent but reads and ROLLBACK, because some errors end the transaction at the server and
+ * a write behind them would commit by itself; the search goes on to further rows only where a savepoint shows that it still stands. Begins
+ * with the mark row like every transaction, so a fenced owner finds nothing.
  * Finding nothing is not an error: the cause may be gone, or the search itself be interrupted.
  */
 import { SyncError } from '../../../core/errors.ts'
 import type { Destination } from '../../../core/plan.ts'
+import { type RefusedRow, withDetails } from '../../../core/quarantine.ts'
 import { type ColumnType, tableName } from '../../../core/schema.ts'
 import type { Row, Value } from '../../../core/value.ts'
 import type { Connection } from '../connection.ts'
@@ -22,7 +24,12 @@ export interface RefusedWrite {
   readonly head: string
   readonly statements: () => Iterable<WriteStatement>
   readonly single: (destination: Destination, row: Row) => readonly string[]
+  /** How many refused rows of a statement are handed on as `details.refused`; 0: none, and the search ends at the first. */
+  readonly refusedRows: number
 }
+
+/** The search for further refused rows ends after this: everything else of the pipeline waits for it. */
+const searchMs = 2_000
 
 const rowErrors = new Set(['SYNC-3301', 'SYNC-3302', 'SYNC-3303', 'SYNC-3199'])
 const notAnAnswer = new Set(['SYNC-3101', 'SYNC-3104', 'SYNC-4002', 'SYNC-9001'])
@@ -80,16 +87,45 @@ async function refusedRow(
     if (before++ === index) break
     await connection.queryAll(statement.sql)
   }
+  const deadline = performance.now() + searchMs
+  const found: RefusedRow[] = []
+  let first: SyncError | null = null
   for (const row of refused.rows) {
-    for (const sql of write.single(refused.destination, row)) {
-      const rowError = await errorOf(connection, sql)
-      if (rowError === null) continue
-      if (notAnAnswer.has(rowError.code)) return named(error, refused.destination, null, null)
-      return describeRow(connection, refused.destination, row, rowError)
-    }
+    const rowError = await errorOfRow(connection, write, refused.destination, row)
+    if (rowError === null) continue
+    if (notAnAnswer.has(rowError.code)) break
+    const described = await describeRow(connection, refused.destination, row, rowError)
+    first ??= described
+    found.push(refusedOf(described, refused.destination, row))
+    if (found.length >= write.refusedRows || performance.now() > deadline) break
+    // Gone with the transaction, where the error has ended that: then nothing more may be tried, for it would stay.
+    if ((await errorOf(connection, 'ROLLBACK TO SAVEPOINT syncline_row')) !== null) break
   }
-  return named(error, refused.destination, null, null)
+  if (first === null) return named(error, refused.destination, null, null)
+  return write.refusedRows === 0 ? first : withDetails(first, { refused: found })
 }
+
+async function errorOfRow(
+  connection: Connection,
+  write: RefusedWrite,
+  destination: Destination,
+  row: Row,
+): Promise<SyncError | null> {
+  if (write.refusedRows > 0) await connection.queryAll('SAVEPOINT syncline_row')
+  for (const sql of write.single(destination, row)) {
+    const error = await errorOf(connection, sql)
+    if (error !== null) return error
+  }
+  return null
+}
+
+const refusedOf = (error: SyncError, destination: Destination, row: Row): RefusedRow => ({
+  destination,
+  row,
+  key: describeKey(destination, keyOfRow(destination, row)),
+  code: error.code,
+  message: error.message,
+})
 
 async function errorOf(connection: Connection, sql: string): Promise<SyncError | null> {
   try {

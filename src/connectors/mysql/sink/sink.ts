@@ -12,8 +12,9 @@ import { SyncError } from '../../../core/errors.ts'
 import type { Destination, LaneWork } from '../../../core/plan.ts'
 import type { Resume, Sink, SinkOptions } from '../../contract.ts'
 import type { Connection } from '../connection.ts'
+import { classify } from '../errors.ts'
 import { loadLines as loadLinesFormat } from '../load-lines.ts'
-import { textLiteral } from '../sql-text.ts'
+import { qualifiedName, textLiteral } from '../sql-text.ts'
 import { positionText } from './exact-json.ts'
 import { type ChunkText, loadText, rowsOfText, takesLines } from './load-data.ts'
 import {
@@ -26,6 +27,7 @@ import {
   updateMark,
 } from './mark-table.ts'
 import { openTransaction } from './parts-transaction.ts'
+import { parkStatements, releaseStatements } from './quarantine-table.ts'
 import { createStatementBuilder, type StatementBuilder } from './statements.ts'
 import { takeMarks } from './takeover.ts'
 import { runTransaction } from './write-transaction.ts'
@@ -175,6 +177,7 @@ export async function createSink(
         maxPacketBytes,
         counters,
         ...(mayCommit === undefined ? {} : { mayCommit }),
+        refusedRows: options.refusedRows ?? 0,
       }),
     )
 
@@ -305,6 +308,23 @@ export async function createSink(
         ...(load.length === 0 ? [] : [loadStatement(pipeline, load)]),
       ]
       if (tail.length > 0) await transact(0, [], null, [], tail)
+    },
+
+    quarantine: {
+      park: (table, letters) => transact(0, [], null, [], parkStatements(pipeline, table, letters)),
+      async sweep(target, maxRows) {
+        const name = qualifiedName(target)
+        try {
+          await transact(0, [], null, [], [`DELETE FROM ${name} LIMIT ${maxRows}`])
+          const left = await exclusively(0, (connection) => connection.query(`SELECT 1 FROM ${name} LIMIT 1`))
+          return left.rows.length === 0
+        } catch (error) {
+          const failure = classify(error, 'target')
+          if (failure.code === 'SYNC-3201') return true
+          throw failure
+        }
+      },
+      release: (table) => transact(0, [], null, [], releaseStatements(pipeline, table)),
     },
 
     async close() {

@@ -9,6 +9,7 @@
  */
 import { SyncError } from '../../../core/errors.ts'
 import type { Destination, LaneWork, TableWork } from '../../../core/plan.ts'
+import type { RefusedRow } from '../../../core/quarantine.ts'
 import { tableName } from '../../../core/schema.ts'
 import type { Row, Value } from '../../../core/value.ts'
 import { needsNonStrict } from '../sql-text.ts'
@@ -142,13 +143,13 @@ function hasEmptyEnum(row: Row, destination: Destination, ordinals: readonly num
   return false
 }
 
-const tooLarge = (destination: Destination, row: Row, bytes: number, maxBytes: number): SyncError =>
-  new SyncError(
-    'SYNC-3303',
-    `a row of ${tableName(destination.id)} (${describeKey(destination, keyOfRow(destination, row))}) takes ${bytes} bytes as a ` +
-      `statement; the target accepts ${maxBytes}`,
-    {
-      remedy: `Set max_allowed_packet at the target to at least ${Math.ceil((bytes + 1024) / 1_048_576)} MiB, then resume.`,
-      details: { table: tableName(destination.id), bytes, maxBytes },
-    },
-  )
+function tooLarge(destination: Destination, row: Row, bytes: number, maxBytes: number): SyncError {
+  const table = tableName(destination.id)
+  const key = describeKey(destination, keyOfRow(destination, row))
+  const message = `a row of ${table} (${key}) takes ${bytes} bytes as a statement; the target accepts ${maxBytes}`
+  const refused: RefusedRow = { destination, row, key, code: 'SYNC-3303', message }
+  return new SyncError('SYNC-3303', message, {
+    remedy: `Set max_allowed_packet at the target to at least ${Math.ceil((bytes + 1024) / 1_048_576)} MiB, then resume.`,
+    details: { table, key, bytes, maxBytes, refused: [refused] },
+  })
+}

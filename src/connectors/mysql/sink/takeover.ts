@@ -13,6 +13,7 @@ import { classify } from '../errors.ts'
 import { textLiteral } from '../sql-text.ts'
 import { positionOf, storedKeyOf } from './exact-json.ts'
 import { createStatements, loadTable, markTable, type Ownership } from './mark-table.ts'
+import { deleteParked, parkedOf, probeParked, quarantineTables, selectParked } from './quarantine-table.ts'
 
 export interface TakeoverDeps {
   /** Of slot 0. */
@@ -46,10 +47,12 @@ export async function takeMarks(deps: TakeoverDeps, ownership: Ownership): Promi
 
 async function createTables(connection: Connection): Promise<void> {
   try {
-    await connection.queryAll(`SELECT 1 FROM ${markTable} LIMIT 0; SELECT 1 FROM ${loadTable} LIMIT 0`)
+    await connection.queryAll(
+      `SELECT 1 FROM ${markTable} LIMIT 0; SELECT 1 FROM ${loadTable} LIMIT 0; ${probeParked}`,
+    )
   } catch (error) {
     if (classify(error, 'target').code !== 'SYNC-3201') throw error
-    for (const statement of createStatements) await connection.query(statement)
+    for (const statement of [...createStatements, ...quarantineTables]) await connection.query(statement)
   }
 }
 
@@ -150,13 +153,14 @@ async function lockAndTake(deps: TakeoverDeps, ownership: Ownership): Promise<Re
     stands.position === null
       ? `DELETE FROM ${loadTable} WHERE ${mine}`
       : `SELECT table_name, after_key, rows_loaded, done FROM ${loadTable} WHERE ${mine}`
+  const parkedSql = stands.position === null ? deleteParked(pipeline) : selectParked(pipeline)
   const results = await connection.queryAll(
     `UPDATE ${markTable} SET epoch = ${epoch}, owner = '${owner}', writes = writes + 1, updated_at = CURRENT_TIMESTAMP(6), ` +
       `origin = ${textLiteral(origin)}, chain = ${textLiteral(JSON.stringify([origin]))}, ` +
       `connection_id = CASE slot ${ids} END WHERE ${mine}; ` +
-      `${loadSql}; COMMIT; SET SESSION innodb_lock_wait_timeout = @syncline_wait`,
+      `${loadSql}; ${parkedSql}; COMMIT; SET SESSION innodb_lock_wait_timeout = @syncline_wait`,
   )
-  const [updated, load] = results
+  const [updated, load, parked] = results
   if (updated?.affectedRows !== marks.length) {
     throw new SyncError('SYNC-9001', `pipeline ${pipeline}: mark rows appeared while all of them were locked`)
   }
@@ -170,6 +174,7 @@ async function lockAndTake(deps: TakeoverDeps, ownership: Ownership): Promise<Re
         done: done === '1',
       }),
     ),
+    parked: stands.position === null ? [] : (parked?.rows ?? []).map(parkedOf),
   }
 }
 
@@ -227,7 +232,7 @@ async function killPredecessors(deps: TakeoverDeps, marks: readonly Mark[]): Pro
   }
 }
 
-function standing(marks: readonly Mark[]): Omit<Resume, 'load'> {
+function standing(marks: readonly Mark[]): Omit<Resume, 'load' | 'parked'> {
   const header = marks.find((mark) => mark.slot === 0)
   if (header === undefined || header.to === null) return { position: null, batch: 0, unfinished: null }
   return { position: positionOf(header.to), batch: header.batch, unfinished: unfinishedBatch(header, marks) }

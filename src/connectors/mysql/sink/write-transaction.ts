@@ -44,6 +44,8 @@ export interface WriteTransaction {
   readonly counters: SinkCounters
   /** Awaited before COMMIT; rejects when the transaction must not be committed. Default: nothing to wait for. */
   readonly mayCommit?: Promise<void>
+  /** See SinkOptions. */
+  readonly refusedRows: number
 }
 
 /**
