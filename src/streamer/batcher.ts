@@ -22,7 +22,7 @@ import type {
   TransactionSlice,
 } from '../core/transaction.ts'
 import type { Row, Value } from '../core/value.ts'
-import type { Router } from './router.ts'
+import type { Route, Router } from './router.ts'
 import { type BatchTally, createTally, type TableTally } from './tally.ts'
 
 export interface SealedBatch {
@@ -109,6 +109,13 @@ interface Ticket extends ChunkTicket {
   readonly settle: () => void
 }
 
+interface Routed {
+  readonly route: Route | null
+  /** Figures of the table in the batch `of`. */
+  tally: TableTally | null
+  of: BatchTally | null
+}
+
 export function createBatcher(
   tracker: PositionTracker,
   router: Router,
@@ -137,39 +144,53 @@ export function createBatcher(
   let moved = false
   let isClosing = false
   let lastShape: TableShape | null = null
-  let lastRoute: ReturnType<Router['route']> = null
-  let lastTally: TableTally | null = null
+  let last: Routed = { route: null, tally: null, of: null }
+  const routed = new WeakMap<TableShape, Routed>()
 
   function touch(): void {
     if (!moved) openedAtMs = performance.now()
     moved = true
   }
 
+  /** One look-up by the shape, for the route and for this batch's figures. */
+  function routedOf(shape: TableShape): Routed {
+    let entry = routed.get(shape)
+    if (entry === undefined) {
+      entry = { route: router.route(shape), tally: null, of: null }
+      routed.set(shape, entry)
+    }
+    if (entry.of !== tally && entry.route !== null) {
+      entry.tally = tally.of(shape.id, entry.route.destination.id)
+      entry.of = tally
+    }
+    return entry
+  }
+
   function takeChange(change: RowChange, bytes: number): void {
     if (change.table !== lastShape) {
-      lastRoute = router.route(change.table)
+      last = routedOf(change.table)
       lastShape = change.table
-      lastTally = lastRoute === null ? null : tally.of(change.table.id, lastRoute.destination.id)
     }
-    if (lastRoute === null || lastTally === null) {
+    const { route, tally: counts } = last
+    if (route === null || counts === null) {
       tally.outOfScope++
       return
     }
     let { before, after } = change
-    if (before !== null && !lastRoute.matches(before)) before = null
-    if (after !== null && !lastRoute.matches(after)) after = null
+    if (before !== null && !route.matches(before)) before = null
+    if (after !== null && !route.matches(after)) after = null
     if (before === null && after === null) {
       tally.outOfScope++
       return
     }
-    lastTally.bytes += bytes
-    if (before === null) lastTally.inserted++
-    else if (after === null) lastTally.deleted++
-    else lastTally.updated++
+    counts.bytes += bytes
+    if (before === null) counts.inserted++
+    else if (after === null) counts.deleted++
+    else counts.updated++
     merge.add({
-      destination: lastRoute.destination,
-      before: before === null ? null : lastRoute.map(before),
-      after: after === null ? null : lastRoute.map(after),
+      destination: route.destination,
+      before: before === null ? null : route.map(before),
+      after: after === null ? null : route.map(after),
     })
   }
 
