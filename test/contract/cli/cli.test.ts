@@ -11,6 +11,7 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { openStore, type Store } from '../../../src/store/store.ts'
+import { createMeter } from '../../../src/streamer/meter.ts'
 import { sharedTemporal } from '../../support/servers.ts'
 import { type ScriptedEngine, startWorkers } from '../api/rig.ts'
 
@@ -27,6 +28,17 @@ let environment: NodeJS.ProcessEnv
 let server: ChildProcess
 let store: Store
 let workers: { stop(): Promise<void> }
+const inMs = (ms: number): string => new Date(Date.now() + ms).toISOString()
+const retention = {
+  at: inMs(0),
+  keptMs: 3_600_000,
+  bytesBehind: 5,
+  isPurged: false,
+  standsUntil: inMs(500_000),
+  purgeFrom: inMs(1_000_000),
+  pace: 0.5,
+  catchUpMs: null,
+}
 const engine: ScriptedEngine = {
   report: {
     phase: 'streaming',
@@ -240,6 +252,18 @@ describe('a pipeline', () => {
       lagMs: 12,
       state: 'streaming',
     })
+
+    expect((await run(`stats ${name}`)).stdout).toContain('No engine of pipeline')
+    store.reports.put([{ pipeline: name, epoch: '1', totals: createMeter().totals(), tables: [], retention }])
+    expect((await run(`stats ${name}`)).stdout).toMatch(/^Rows +0 inserted, 0 updated.*\n.*\nBottleneck /m)
+    expect(JSON.parse((await run(`stats ${name} -o json`)).stdout)).toMatchObject({
+      name,
+      statistics: { rows: { inserted: 0 }, heldMs: { batchFull: 0 } },
+      tables: [],
+    })
+    expect((await run(`describe pipeline ${name}`)).stdout).toMatch(
+      /^Log kept +for 1 h 0 min; at the present pace \(0\.5 s in a second\) enough until .*\n[^]*^Warning +SYNC-2214 From /m,
+    )
 
     expect(await run(`pause ${name}`)).toMatchObject({ status: 0, stdout: `pipeline/${name} paused\n` })
     expect(await run(`pause ${name}`)).toMatchObject({
