@@ -3,7 +3,7 @@
  * Guarantees: the id is the server's text of the GTID (`uuid:5`, `uuid:tag:5`); the time is that of the first commit anywhere
  * (original_commit_timestamp), in microseconds, or 0 where the server does not tell (before 8.0.1).
  */
-import { type Bytes, FieldReader, malformedEvent, u32, u48, u56 } from './bytes.ts'
+import { type Bytes, FieldReader, malformedEvent, u16, u32, u48, u56 } from './bytes.ts'
 
 export interface GtidEvent {
   id: string
@@ -41,8 +41,8 @@ export function createGtidReader(): (b: Bytes, start: number, end: number) => Gt
       known[3] = w3
     }
     const number = start + 17
-    const gno =
-      u32(b, number + 6) === 0 && u48(b, number) < 2 ** 48 ? u48(b, number) : b.readBigInt64LE(number)
+    // A bigint costs as much as all the rest of this event.
+    const gno = u16(b, number + 6) === 0 ? u48(b, number) : b.readBigInt64LE(number)
     // type of the logical clock (1), last committed and sequence number (16), then the commit times.
     const time = start + 42
     return { id: `${prefix}${gno}`, commitTimeUs: end - time < 7 ? 0 : commitTime(b, time, end) }

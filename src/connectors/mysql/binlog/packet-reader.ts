@@ -41,22 +41,30 @@ export class PacketReader {
   /** Moves to the next packet. False: more bytes are needed. */
   next(): boolean {
     for (;;) {
-      if (!this.#has(headerBytes)) return false
+      while (this.#at === this.#chunk.length && this.#queue.length > 0) this.#nextChunk()
       const chunk = this.#chunk
       const at = this.#at
+      const left = chunk.length - at
+      if (left + this.#queuedBytes < headerBytes) return false
       const length =
-        (chunk[at] as number) | ((chunk[at + 1] as number) << 8) | ((chunk[at + 2] as number) << 16)
-      if (!this.#has(headerBytes + length)) return false
-      const start = this.#at + headerBytes
-      this.#at = start + length
-      this.unreadBytes -= headerBytes + length
-      if (length < fullPacket && this.#parts.length === 0) {
-        this.bytes = this.#chunk
-        this.start = start
-        this.end = start + length
-        return true
+        left >= headerBytes
+          ? (chunk[at] as number) | ((chunk[at + 1] as number) << 8) | ((chunk[at + 2] as number) << 16)
+          : this.#ahead(0) | (this.#ahead(1) << 8) | (this.#ahead(2) << 16)
+      const whole = headerBytes + length
+      if (left + this.#queuedBytes < whole) return false
+      this.unreadBytes -= whole
+      if (left >= whole) {
+        this.bytes = chunk
+        this.start = at + headerBytes
+        this.#at = at + whole
+      } else {
+        // Only the packet that lies across is copied, not what stands behind it.
+        this.bytes = this.#copyAcross(whole)
+        this.start = headerBytes
       }
-      this.#parts.push(this.#chunk.subarray(start, start + length))
+      this.end = this.start + length
+      if (length < fullPacket && this.#parts.length === 0) return true
+      this.#parts.push(this.bytes.subarray(this.start, this.end))
       if (length < fullPacket) {
         this.bytes = Buffer.concat(this.#parts)
         this.start = 0
@@ -67,30 +75,44 @@ export class PacketReader {
     }
   }
 
-  /** Are `count` bytes there? Then they stand together in `#chunk`. */
-  #has(count: number): boolean {
-    const left = this.#chunk.length - this.#at
-    if (left >= count) return true
-    if (left + this.#queuedBytes < count) return false
-    if (left === 0 && this.#queue.length > 0 && (this.#queue[0] as Bytes).length >= count) {
-      this.#chunk = this.#queue.shift() as Bytes
-      this.#queuedBytes -= this.#chunk.length
-      this.#at = 0
-      return true
-    }
-    // Join only as many chunks as are needed, so that a full queue is not copied over and over.
-    const joined: Bytes[] = [this.#chunk.subarray(this.#at)]
-    let bytes = left
-    let taken = 0
-    while (bytes < count) {
-      const chunk = this.#queue[taken++] as Bytes
-      joined.push(chunk)
-      bytes += chunk.length
-    }
-    this.#queue.splice(0, taken)
-    this.#queuedBytes -= bytes - left
-    this.#chunk = Buffer.concat(joined, bytes)
+  #nextChunk(): void {
+    this.#chunk = this.#queue.shift() as Bytes
+    this.#queuedBytes -= this.#chunk.length
     this.#at = 0
-    return true
+  }
+
+  /** The byte that is `offset` ahead, in whichever chunk it stands. */
+  #ahead(offset: number): number {
+    let at = this.#at + offset
+    let chunk = this.#chunk
+    for (let i = 0; at >= chunk.length; i++) {
+      at -= chunk.length
+      chunk = this.#queue[i] as Bytes
+    }
+    return chunk[at] as number
+  }
+
+  /** Takes `count` bytes, which are there, out of several chunks. */
+  #copyAcross(count: number): Bytes {
+    const joined = Buffer.allocUnsafe(count)
+    let filled = 0
+    let taken = -1
+    let chunk = this.#chunk
+    let at = this.#at
+    for (;;) {
+      const size = Math.min(count - filled, chunk.length - at)
+      chunk.copy(joined, filled, at, at + size)
+      filled += size
+      at += size
+      if (filled === count) break
+      chunk = this.#queue[++taken] as Bytes
+      at = 0
+      this.#queuedBytes -= chunk.length
+    }
+    // All at once: taking them one by one off a long queue would move it over and over.
+    this.#queue.splice(0, taken + 1)
+    this.#chunk = chunk
+    this.#at = at
+    return joined
   }
 }

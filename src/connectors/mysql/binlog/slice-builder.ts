@@ -4,7 +4,7 @@
  * which the consumer has a part already goes on exactly behind it, or is refused when it is another one or has not as many.
  */
 import { SyncError } from '../../../core/errors.ts'
-import type { Position } from '../../../core/position.ts'
+import type { LogCoordinate, Position } from '../../../core/position.ts'
 import type { LogEvent, RowChange } from '../../../core/transaction.ts'
 import type { LogFile } from './log-file.ts'
 
@@ -24,8 +24,8 @@ export class SliceBuilder {
   #out: LogEvent[] = []
   #outBytes = 0
   /** Where the last transaction ended, or the log was found to hold nothing for us, and how far the consumer knows it. */
-  #boundary = { file: 0, offset: 0 }
-  #told = { file: 0, offset: 0 }
+  #boundary: LogCoordinate = { file: 0, offset: 0 }
+  #told: LogCoordinate = { file: 0, offset: 0 }
 
   /** The transaction in hand; '' between transactions. */
   id = ''
@@ -83,17 +83,19 @@ export class SliceBuilder {
     this.#bytes += bytes
     const count = this.#changes.push(change)
     if (this.#bytes < this.#limits.sliceMaxBytes && count < this.#limits.sliceMaxRows) return false
-    this.#close(false)
+    this.#closePart()
     return true
   }
 
   /** Ends the transaction with its last slice. */
   finish(): void {
     this.#refuseLeftOver()
-    this.#close(true)
+    // One object for all of them: nobody changes a place.
+    const coordinate = { file: this.#log.file, offset: this.#log.offset }
+    this.#close(coordinate, true)
     this.#partTaken = false
     this.id = ''
-    this.#told = this.#boundary = { file: this.#log.file, offset: this.#log.offset }
+    this.#told = this.#boundary = coordinate
   }
 
   /** A definition that is a transaction of its own, and ends it. */
@@ -115,7 +117,7 @@ export class SliceBuilder {
 
   /** A definition within a transaction, which goes on. @param id tells it from the transaction */
   defineWithin(id: string, schema: string, statement: string): void {
-    if (this.#changes.length > 0) this.#close(false)
+    if (this.#changes.length > 0) this.#closePart()
     this.#outBytes += statement.length
     const coordinate = { file: this.#log.file, offset: this.#log.eventStart }
     this.#out.push({
@@ -153,7 +155,9 @@ export class SliceBuilder {
 
   /** Between transactions: what was read up to here concerns nobody. */
   pass(): void {
-    this.#boundary = { file: this.#log.file, offset: this.#log.offset }
+    const { file, offset } = this.#log
+    const known = this.#boundary
+    if (known.offset !== offset || known.file !== file) this.#boundary = { file, offset }
   }
 
   /** Another transaction has other changes, however many. */
@@ -176,19 +180,22 @@ export class SliceBuilder {
     )
   }
 
-  #close(last: boolean): void {
+  /** A slice that does not end its transaction must not seem to reach the transaction's end: chunks wait for places. */
+  #closePart(): void {
+    this.#close({ file: this.#log.file, offset: this.#log.eventStart }, false)
+  }
+
+  #close(coordinate: LogCoordinate, last: boolean): void {
     const changes = this.#changes
     const firstOrdinal = this.#ordinal
     const bytes = this.#bytes
-    const log = this.#log
     this.#out.push({
       kind: 'slice',
       id: this.id,
       firstOrdinal,
       changes,
       last,
-      // A slice that does not end its transaction must not seem to reach the transaction's end: chunks wait for places.
-      coordinate: { file: log.file, offset: last ? log.offset : log.eventStart },
+      coordinate,
       commitTimeUs: this.#commitTimeUs,
       bytes,
     })

@@ -23,6 +23,7 @@ import { RowEvents } from './row-events.ts'
 import { SliceBuilder, type SliceLimits } from './slice-builder.ts'
 import { createTableMaps } from './table-map.ts'
 import { eventsOf, type InnerEvents, openPayload } from './transaction-payload.ts'
+import { createFrameUnpacker } from './zstd-frames.ts'
 
 export interface AssemblerOptions extends SliceLimits {
   /** XA transactions between prepare and commit are held up to this many bytes of events. */
@@ -55,6 +56,7 @@ export class TransactionAssembler {
   readonly #rows: RowEvents
   readonly #xa: PreparedTransactions
   readonly #readGtid = createGtidReader()
+  readonly #unpacker = createFrameUnpacker()
 
   #phase: Phase = 'between'
   /** An event that belongs to a statement in text form, whose text comes next. */
@@ -190,7 +192,7 @@ export class TransactionAssembler {
         return
       case eventType.transactionPayload:
         if (this.#phase !== 'named') throw malformedEvent('a compressed transaction without a GTID')
-        this.#inner.push({ events: openPayload(b, body, end), onDone: undefined })
+        this.#inner.push({ events: openPayload(this.#unpacker, b, body, end), onDone: undefined })
         return
       case eventType.xaPrepare:
         this.#prepareXa(b[body] !== 0)

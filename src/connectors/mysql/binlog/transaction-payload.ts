@@ -4,10 +4,11 @@
  * whatever the transaction's size.
  * Events inside have no checksums of their own (the payload's covers them) and no file positions.
  */
-import { createZstdDecompress, zstdDecompressSync } from 'node:zlib'
+import { createZstdDecompress } from 'node:zlib'
 import { SyncError } from '../../../core/errors.ts'
 import { type Bytes, FieldReader, malformedEvent, u32 } from './bytes.ts'
 import { header } from './event-types.ts'
+import type { FrameUnpacker } from './zstd-frames.ts'
 
 /** Events that stand inside something else; like PacketReader, `next` sets what it found. */
 export interface InnerEvents {
@@ -27,7 +28,8 @@ const compression = { zstd: 0, none: 255 }
 const maxAtOnceBytes = 4 * 1024 * 1024
 const windowBytes = 256 * 1024
 
-export function openPayload(b: Bytes, start: number, end: number): InnerEvents {
+/** The events of one payload at a time: those of the one before are gone with the next. */
+export function openPayload(unpacker: FrameUnpacker, b: Bytes, start: number, end: number): InnerEvents {
   const fields = new FieldReader(b, start, end)
   let size = -1
   let kind = compression.none
@@ -40,20 +42,18 @@ export function openPayload(b: Bytes, start: number, end: number): InnerEvents {
   }
   const at = fields.take(size === -1 ? fields.left : size)
   const payload = b.subarray(at, at + (size === -1 ? end - at : size))
-  if (kind === compression.none) return eventsIn(payload)
+  if (kind === compression.none) return eventsIn(payload, payload.length)
   if (kind !== compression.zstd) throw malformedEvent(`a payload with the compression ${kind}`)
   if (uncompressedSize >= 0 && uncompressedSize <= maxAtOnceBytes) {
-    return eventsIn(unpacked(() => zstdDecompressSync(payload)))
+    let bytes: Bytes
+    try {
+      bytes = unpacker.unpack(payload, uncompressedSize)
+    } catch (cause) {
+      throw cannotUnpack(cause)
+    }
+    return eventsIn(bytes, uncompressedSize)
   }
   return streamedEvents(payload)
-}
-
-function unpacked(unpack: () => Buffer): Buffer {
-  try {
-    return unpack()
-  } catch (cause) {
-    throw cannotUnpack(cause)
-  }
 }
 
 const cannotUnpack = (cause: unknown): SyncError =>
@@ -65,24 +65,25 @@ function eventLength(bytes: Bytes, at: number): number {
   return length
 }
 
-export function eventsIn(bytes: Bytes): InnerEvents {
+/** @param end of the events in `bytes` */
+function eventsIn(bytes: Bytes, end: number): InnerEvents {
   let at = 0
   return {
     bytes,
     start: 0,
     end: 0,
     next() {
-      if (at === bytes.length) return false
-      if (at + header.bytes > bytes.length) throw malformedEvent('a payload that ends within an event')
+      if (at === end) return false
+      if (at + header.bytes > end) throw malformedEvent('a payload that ends within an event')
       const length = eventLength(bytes, at)
-      if (at + length > bytes.length) throw malformedEvent('a payload that ends within an event')
+      if (at + length > end) throw malformedEvent('a payload that ends within an event')
       this.start = at
       at += length
       this.end = at
       return true
     },
     get done() {
-      return at === bytes.length
+      return at === end
     },
     fill: () => Promise.resolve(),
   }
