@@ -11,7 +11,7 @@ import type { LogEvent } from '../core/transaction.ts'
 import type { BatchSize } from './batch-size.ts'
 import type { Batcher } from './batcher.ts'
 import { createConfirmations } from './confirmations.ts'
-import { idleCheckpointMs, type Pump, type PumpOptions } from './pump.ts'
+import { idleCheckpointMs, loadProgressMs, type Pump, type PumpOptions } from './pump.ts'
 import type { Committed, WholeApplier } from './whole-transactions.ts'
 
 export function createOrderedPump(
@@ -50,7 +50,10 @@ export function createOrderedPump(
     if (batcher.isInside()) return null
     if (hasParts) return 0
     if (batcher.isEmpty()) return null
-    if (!batcher.hasWork()) return Math.max(0, confirmedAtMs + idleCheckpointMs - performance.now())
+    if (batcher.rows() === 0) {
+      const everyMs = batcher.hasWork() ? loadProgressMs : idleCheckpointMs
+      return Math.max(0, confirmedAtMs + everyMs - performance.now())
+    }
     if (batcher.rows() > options.smallBatchRows) return 0
     return Math.max(0, batcher.openedAtMs() + options.maxDelayMs - performance.now())
   }

@@ -13,6 +13,8 @@ import { createConfirmations } from './confirmations.ts'
 
 /** A position without rows is stored at most this often: a checkpoint costs the target a commit. */
 export const idleCheckpointMs = 1_000
+/** Progress of a load without rows of the log: a crash costs what was loaded since, so it is stored more often. */
+export const loadProgressMs = 200
 
 export interface PumpOptions {
   /** How long a batch smaller than `smallBatchRows` may wait for more rows. */
@@ -69,7 +71,10 @@ export function createPump(
   /** Milliseconds until the open batch should go, 0 for now, null for "nothing to do". */
   function waitMs(): number | null {
     if (batcher.isEmpty()) return null
-    if (!batcher.hasWork()) return Math.max(0, confirmedAtMs + idleCheckpointMs - performance.now())
+    if (batcher.rows() === 0) {
+      const everyMs = batcher.hasWork() ? loadProgressMs : idleCheckpointMs
+      return Math.max(0, confirmedAtMs + everyMs - performance.now())
+    }
     if (batcher.rows() > options.smallBatchRows) return 0
     return Math.max(0, batcher.openedAtMs() + options.maxDelayMs - performance.now())
   }
