@@ -176,7 +176,7 @@ it('an engine whose target is away is warned by when it has to be back', async (
   const done = engine.run()
   let last: RetentionReport | null = null
   const seen = async (isWanted: (report: RetentionReport) => boolean): Promise<RetentionReport> => {
-    const deadline = Date.now() + 30_000
+    const deadline = Date.now() + 60_000
     for (;;) {
       last = engine.takeStatistics(10)?.retention ?? last
       if (last !== null && isWanted(last)) return last
