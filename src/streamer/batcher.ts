@@ -142,6 +142,8 @@ export function createBatcher(
   let oldestCommitTimeUs = 0
   let openedAtMs = 0
   let moved = false
+  /** Global order: something was sealed whose commit is still to come. */
+  let hasParts = false
   let isClosing = false
   let lastShape: TableShape | null = null
   let last: Routed = { route: null, tally: null, of: null }
@@ -217,10 +219,11 @@ export function createBatcher(
 
   /**
    * Hands out what the log has reached. Only where the open batch is without changes: what is handed out is written behind the batches sealed
-   * before it, and so must be every change that this moment knows of.
+   * before it, and so must be every change that this moment knows of. Not while a part waits for its commit: the open batch goes into the same
+   * commit, and would wait for the chunk where it touches it, and the chunk for the commit.
    */
   function handOut(): void {
-    if (isClosing || merge.changes > 0 || (isWhole && insideTransaction)) return
+    if (isClosing || merge.changes > 0 || (isWhole && (insideTransaction || hasParts))) return
     for (const tickets of windows.values()) {
       for (const ticket of tickets) {
         const { window, delivered } = ticket
@@ -373,6 +376,7 @@ export function createBatcher(
       const to = tracker.position()
       const batch = { from, to, merge, load: [...load.values()], after: [...after], commitTimeUs, tally }
       from = to
+      hasParts = insideTransaction
       merge = createMerge()
       tally = createTally()
       lastShape = null

@@ -346,10 +346,12 @@ export class MemorySource {
   private slices(number: number, changes: RowChange[], skip: number): TransactionSlice[] {
     const slices: TransactionSlice[] = []
     const size = changes.length > 6 ? 1 + Math.floor(this.random() * 6) : changes.length + 1
+    // The end of a transaction may bring no change: its last slice was full already.
+    const endsApart = changes.length > size && this.random() < 0.4
     let at = 0
     do {
       const part = changes.slice(at, at + size)
-      const last = at + size >= changes.length
+      const last = at + size >= changes.length && !(endsApart && part.length > 0)
       slices.push({
         kind: 'slice',
         id: String(number),
@@ -361,7 +363,7 @@ export class MemorySource {
         bytes: part.length * 100,
       })
       at += size
-    } while (at < changes.length)
+    } while (slices.at(-1)?.last !== true)
     return slices
   }
 }

@@ -78,6 +78,20 @@ test('a part that is refused takes the parts before it along, and its table is n
   expect(await f.rows('t')).toEqual([['1', 'x']])
 })
 
+test('a statement that is refused behind other packets of its part is named as well', async () => {
+  await f.sql.query(`CREATE TABLE ${f.database}.filler (id INT PRIMARY KEY, b VARBINARY(4000))`)
+  const filler = await f.destination('filler')
+  const { sink } = await f.owner(10n, 0)
+  await sink.begin(at(0))
+  const parts = await sink.beginParts(1)
+  const rows = Array.from({ length: 1000 }, (_, id) => [id, 'b'.repeat(4000)])
+  await expect(parts.write(small(work(filler, rows), work(d, [[2, 'too long']])))).rejects.toMatchObject({
+    code: 'SYNC-3302',
+    details: { table: `${f.database}.t` },
+  })
+  expect(await f.rows('filler')).toEqual([])
+})
+
 test('a takeover ends a predecessor that stays within its parts, and nothing of them is written', async () => {
   const { sink } = await f.owner(10n, 0)
   await sink.begin(at(0))

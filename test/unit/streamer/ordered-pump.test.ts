@@ -7,6 +7,7 @@ import type { BatchHeader, LoadProgress, Sink } from '../../../src/connectors/co
 import type { BatchPlan } from '../../../src/core/plan.ts'
 import type { TableShape } from '../../../src/core/schema.ts'
 import type { TransactionSlice } from '../../../src/core/transaction.ts'
+import { keyOf, type Row } from '../../../src/core/value.ts'
 import { type Batcher, createBatcher } from '../../../src/streamer/batcher.ts'
 import { createMeter } from '../../../src/streamer/meter.ts'
 import { createOrderedPump } from '../../../src/streamer/ordered-pump.ts'
@@ -78,7 +79,11 @@ function fixture(): Fixture {
     router,
     [],
     () => pump.kick(),
-    async () => {},
+    // As chunk-writer.ts does.
+    async ({ rows }) => {
+      await pump.sealedConfirmed()
+      written.push(...rows.map(([id]) => `chunk ${id}`))
+    },
     true,
   )
   const pump = createOrderedPump(
@@ -218,4 +223,36 @@ it('a definition within a transaction that has changed rows before it is refused
   expect(pump.admit(definition)).toBeNull()
   await take(slice(2, [1], { last: false }))
   expect(() => pump.admit(definition)).toThrow(expect.objectContaining({ code: 'SYNC-2206' }))
+})
+
+it('a chunk that may be written at the end of a long transaction waits for its commit, and nobody for the chunk before that', async () => {
+  const { take, pump, batcher, written } = fixture()
+  const ticket = batcher.placeChunk(numbers)
+  await ticket.open()
+  await take(slice(1, [1, 2, 3, 4], { last: false }))
+  const rows: Row[] = [[50, null, 1]]
+  ticket.deliver(
+    {
+      keys: rows.map((row) => keyOf(row, [0])),
+      lastKey: [50],
+      rows,
+      text: null,
+      isInLow: () => false,
+      high: { file: 1, offset: 1 },
+      bytes: 0,
+      complete: true,
+    },
+    { after: [50], done: true },
+  )
+  await turns()
+  // The end brings no change of its own, and the next transaction touches the chunk's row before anything is committed.
+  await take(slice(1, [], { first: 4 }))
+  await take(slice(2, [50]))
+  await pump.flush()
+  await ticket.written
+  await pump.flush()
+  expect(written).toContain('|')
+  expect(written.filter((what) => what.includes('50')).length).toBeGreaterThan(0)
+  if (written.includes('chunk 50'))
+    expect(written.indexOf('chunk 50')).toBeLessThan(written.lastIndexOf('50'))
 })

@@ -81,7 +81,9 @@ export async function openTransaction(deps: PartsConnection, head: string): Prom
 /** With the table whose statement was refused. Which row it was cannot be searched for: the parts before are gone. */
 function named({ failure, packet }: FailedPacket): SyncError {
   const index = failure.details['statement']
-  const statement = typeof index === 'number' ? packet?.statements[index] : undefined
+  // Every packet of a part but its first begins with the condition that the one before it was run.
+  const statement =
+    typeof index === 'number' ? packet?.statements[packet.isFirst ? index : index - 1] : undefined
   if (statement === undefined) return failure
   const table = tableName(statement.destination.id)
   return new SyncError(failure.code, `${failure.message} (table ${table})`, {
