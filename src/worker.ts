@@ -40,7 +40,7 @@ export interface RunWorkerOptions {
   readonly taskQueuePrefix?: string
   /** Aborted: drain, hand over, end. */
   readonly signal: AbortSignal
-  /** Pipelines that this worker runs at most. Default 100. */
+  /** Engines that this worker runs at most: a pipeline has one, or one for each of its shards. Default 500. */
   readonly maxPipelines?: number
   /** Limit of the heap of the process that runs the engines, in MiB. Default: as Node decides by the machine's memory. */
   readonly engineHeapMiB?: number
@@ -142,7 +142,7 @@ const createWorkers = async (
         ...shared,
         taskQueue: queues.stream,
         activities: createStreamActivities({ supervisor, isEnding: () => options.signal.aborted }),
-        maxConcurrentActivityTaskExecutions: options.maxPipelines ?? 100,
+        maxConcurrentActivityTaskExecutions: options.maxPipelines ?? 500,
         // A worker that was frozen or cut off still holds its polls, and each swallows one attempt for a heartbeat timeout of 5 s: measured
         // 12 s until the takeover with one poll, 18 s with two, 30 s and more with the default of ten. (maxConcurrentActivityTaskPolls
         // has no effect in SDK 1.24.)

@@ -3,9 +3,9 @@
  * Activity names are the keys of these interfaces; they and the shapes are frozen once released: histories hold them.
  */
 
-import type { Blocked, RejoinRequest } from '../core/pipeline-control.ts'
+import type { Blocked, RejoinRequest, ShardRef } from '../core/pipeline-control.ts'
 
-export type { Blocked }
+export type { Blocked, ShardRef }
 
 export interface PipelineRef {
   readonly pipeline: string
@@ -46,6 +46,8 @@ export interface StreamActivities {
       acknowledged: readonly string[]
       /** Parked tables that people want back. */
       rejoins?: readonly RejoinRequest[]
+      /** Absent: one engine carries all tables. */
+      shard?: ShardRef
     },
   ): Promise<RunResult>
 }

@@ -26,11 +26,15 @@ interface Hosted {
   wantsDrain: boolean
   wantsKill: boolean
   lastReport: string
+  /** performance.now() of the last look at its status. */
+  lookedAtMs: number
 }
 
 const log = createLog('engine-host')
 const engines = new Map<string, Hosted>()
 const retryOpenMs = 500
+/** An engine that had nothing new to tell is looked at again after this. */
+const quietLookMs = 1_000
 
 process.on('SIGINT', () => {})
 process.on('SIGTERM', () => {})
@@ -50,7 +54,13 @@ const runEngine = async (
   runtime: PipelineRuntime,
   message: Extract<ToHost, { type: 'start' }>,
 ): Promise<void> => {
-  const hosted: Hosted = { opened: null, wantsDrain: false, wantsKill: false, lastReport: '' }
+  const hosted: Hosted = {
+    opened: null,
+    wantsDrain: false,
+    wantsKill: false,
+    lastReport: '',
+    lookedAtMs: 0,
+  }
   engines.set(message.id, hosted)
   const outcome = await openAndRun(runtime, message, hosted).catch(toBlocked)
   engines.delete(message.id)
@@ -97,14 +107,20 @@ const answer = async (
 
 const report = (): void => {
   const changed: EngineReport[] = []
+  const nowMs = performance.now()
   for (const [id, hosted] of engines) {
-    if (hosted.opened === null) continue
+    // Most of many engines have nothing to tell most of the time.
+    if (hosted.opened === null || nowMs - hosted.lookedAtMs < quietLookMs) continue
     const status = hosted.opened.engine.status()
-    const silentMs = Math.round(performance.now() - hosted.opened.engine.aliveAtMs())
+    const silentMs = Math.round(nowMs - hosted.opened.engine.aliveAtMs())
     const isSilent = silentMs > silenceReportedMs
     const text = JSON.stringify(status) + isSilent
-    if (text === hosted.lastReport && !isSilent) continue
+    if (text === hosted.lastReport && !isSilent) {
+      hosted.lookedAtMs = nowMs
+      continue
+    }
     hosted.lastReport = text
+    hosted.lookedAtMs = 0
     changed.push({ id, status, silentMs })
   }
   say({ type: 'report', engines: changed })

@@ -6,13 +6,21 @@
 import { type Endpoint, siteOf } from '../config/endpoint.ts'
 import type { PipelineSpec, TableRuleSpec } from '../config/pipeline.ts'
 import { durationMs, sizeBytes } from '../config/quantity.ts'
-import type { EngineOptions, TableRule } from '../streamer/options.ts'
+import type { EngineOptions, Shard, TableRule } from '../streamer/options.ts'
 
-/** @param name under which the pipeline's marks and progress stand in the target */
-export const toEngineOptions = (name: string, spec: PipelineSpec, source: Endpoint): EngineOptions => ({
+/**
+ * @param name under which the engine's marks and progress stand in the target
+ * @param shard whose tables the engine carries; absent: all
+ */
+export const toEngineOptions = (
+  name: string,
+  spec: PipelineSpec,
+  source: Endpoint,
+  shard?: Shard,
+): EngineOptions => ({
   pipeline: name,
   origin: siteOf(source),
-  rules: spec.tables.map(ruleOf),
+  rules: spec.tables.map((rule) => (shard === undefined ? ruleOf(rule) : { ...ruleOf(rule), shard })),
   order: spec.stream.order,
   lanes: spec.stream.lanes,
   batch: {

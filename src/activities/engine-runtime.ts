@@ -7,7 +7,8 @@
 import type { Finding, PipelineScope } from '../connectors/contract.ts'
 import { openSource, openTarget, preCheck, prepare } from '../connectors/registry.ts'
 import { catalogue, type ErrorCode, SyncError } from '../core/errors.ts'
-import type { Blocked } from '../core/pipeline-control.ts'
+import { shareOf } from '../core/limits.ts'
+import type { Blocked, ShardRef } from '../core/pipeline-control.ts'
 import { type TableId, tableName } from '../core/schema.ts'
 import type { PipelineGeneration } from '../store/pipelines.ts'
 import { openStore } from '../store/store.ts'
@@ -37,11 +38,12 @@ export const createRuntime: CreateRuntime = async ({ storePath }) => {
       return null
     },
 
-    async open({ pipeline, specGeneration, epoch, acknowledged, rejoins }) {
+    async open({ pipeline, specGeneration, epoch, acknowledged, rejoins, shard }) {
       const stored = read(pipeline, specGeneration)
+      assertDivision(stored, shard)
       const connections = createConnections()
       const recheck = async (): Promise<void> => {
-        const scope = await scopeOf(stored, openSource, await parkedOf(stored))
+        const scope = await scopeOf(stored, openSource, await parkedOf(stored, shard), shard)
         const findings = await preCheck(forRunning(scope))
         const error = findings.find((finding) => finding.severity === 'error')
         if (error !== undefined) {
@@ -62,19 +64,21 @@ export const createRuntime: CreateRuntime = async ({ storePath }) => {
             () => connections.isClosed(),
           ),
         },
-        engineOptionsOf(stored),
+        engineOptionsOf(stored, shard),
         BigInt(epoch),
         acknowledged,
         rejoins ?? [],
       )
-      const unfollow = limits.follow(pipeline, stored.incarnation, (next) => engine.setLimits(next))
+      const unfollow = limits.follow(pipeline, stored.incarnation, (next) =>
+        engine.setLimits(shareOf(next, shard?.of ?? 1)),
+      )
       const run = () => engine.run().finally(unfollow)
       return { engine: { ...engine, run }, kill: () => connections.closeForGood() }
     },
 
-    async fence({ pipeline, specGeneration, epoch }) {
+    async fence({ pipeline, specGeneration, epoch, shard }) {
       const stored = read(pipeline, specGeneration)
-      const { pipeline: mark, lanes, origin } = engineOptionsOf(stored)
+      const { pipeline: mark, lanes, origin } = engineOptionsOf(stored, shard)
       const target = await openTarget(await targetConfigOf(stored))
       try {
         const sink = await target.sink(mark, { lanes, loadWriters: 0, origin })
@@ -90,8 +94,8 @@ export const createRuntime: CreateRuntime = async ({ storePath }) => {
   }
 }
 
-const parkedOf = (stored: PipelineGeneration): Promise<readonly TableId[]> =>
-  parkedAt(async () => openTarget(await targetConfigOf(stored)), engineOptionsOf(stored).pipeline)
+const parkedOf = (stored: PipelineGeneration, shard?: ShardRef): Promise<readonly TableId[]> =>
+  parkedAt(async () => openTarget(await targetConfigOf(stored)), engineOptionsOf(stored, shard).pipeline)
 
 /** The source table that a finding is about, under the name that findings of either end use. */
 function namedSource({ code, table }: Finding, { mappings }: PipelineScope): { source?: TableId } {
@@ -100,6 +104,17 @@ function namedSource({ code, table }: Finding, { mappings }: PipelineScope): { s
     ({ source, target }) => table !== undefined && tableName(isOfSource ? source : target) === table,
   )
   return mapping === undefined ? {} : { source: mapping.source }
+}
+
+/** What the workflow was told and what is stored must be one division: under another one the tables would be shared out otherwise. */
+function assertDivision({ pipeline }: PipelineGeneration, shard: ShardRef | undefined): void {
+  const { metadata, spec } = pipeline
+  const wanted = spec.shards ?? 1
+  if ((shard?.of ?? 1) === wanted) return
+  throw new SyncError(
+    'SYNC-9001',
+    `Pipeline ${metadata.name} is stored with ${wanted} shards and was started with ${shard?.of ?? 1}`,
+  )
 }
 
 /** A table that is gone is none of a typing mistake. */

@@ -1,5 +1,5 @@
 /**
- * All engines of a streamer worker: the registry by pipeline, the hosts they run in, and the care for those that Temporal lost sight of.
+ * All engines of a streamer worker: the registry by pipeline and shard, the hosts they run in, and the care for those that Temporal lost sight of.
  *
  * A next phase's activity, or a new attempt that lands on this worker, adopts the running engine instead of starting another. An attempt that
  * Temporal gave up (it is away, or a partition) leaves its engine streaming: the data path outlives the control plane. Such an engine ends when
@@ -18,6 +18,7 @@ import type { SpecRef } from './pipeline-runtime.ts'
 import {
   defaultTimes,
   type EngineRequest,
+  engineKey,
   SupervisedEngine,
   type SupervisionTimes,
 } from './supervised-engine.ts'
@@ -61,11 +62,14 @@ export interface EngineSupervisor {
   check(ref: SpecRef): Promise<CheckResult>
   /** How many engines this worker has. */
   engines(): number
+  /** Calls twice a second until the returned function is called: one clock for the attempts of all engines. */
+  onTick(listener: () => void): () => void
   /** Drains every engine, then ends the hosts. */
   close(): Promise<void>
 }
 
 const probeIntervalMs = 1_000
+export const tickMs = 500
 /** A check that finds no host for so long says why it does not get on, by failing and being tried again. */
 const hostWaitMs = 30_000
 /** A takeover waits for writes in flight, and is made by one that a person waits for. */
@@ -119,6 +123,11 @@ export const createEngineSupervisor = (options: EngineSupervisorOptions, log: Lo
     },
     log,
   )
+
+  const tickListeners = new Set<() => void>()
+  const clock = setInterval(() => {
+    for (const listener of tickListeners) listener()
+  }, tickMs)
 
   let isProbing = false
   const prober = setInterval(() => {
@@ -175,8 +184,7 @@ export const createEngineSupervisor = (options: EngineSupervisorOptions, log: Lo
       },
       release: (how) => engine.release(owner, how),
       async fence() {
-        const { pipeline, specGeneration, acknowledged } = engine.request
-        const start = { pipeline, specGeneration, acknowledged, epoch: engine.fencingEpoch() }
+        const start = engine.startWith(engine.fencingEpoch())
         const result = await Promise.race([
           ask((id) => ({ type: 'fence', id, start })),
           new Promise<null>((resolve) => {
@@ -185,21 +193,25 @@ export const createEngineSupervisor = (options: EngineSupervisorOptions, log: Lo
         ])
         if (result?.kind === 'checked') return
         const error = result?.error ?? `no answer within ${fenceMs} ms`
-        log.warn({ pipeline, error }, 'engines of this pipeline that may run elsewhere are not fenced')
+        log.warn(
+          { pipeline: engineKey(engine.request), error },
+          'engines of this pipeline that may run elsewhere are not fenced',
+        )
       },
     }
   }
 
   return {
     async acquire(request) {
+      const key = engineKey(request)
       for (;;) {
-        const existing = engines.get(request.pipeline)
+        const existing = engines.get(key)
         if (existing === undefined || existing.outcome !== null) break
         const isSame =
           existing.request.generation === request.generation &&
           existing.request.specGeneration === request.specGeneration
         if (isSame && !existing.isDraining) {
-          log.info({ pipeline: request.pipeline }, 'running engine adopted')
+          log.info({ pipeline: key }, 'running engine adopted')
           return leaseOf(existing, request.scheduledTimeMs)
         }
         // An older claim than the one that runs here: whoever asks is the one that was overtaken.
@@ -208,9 +220,9 @@ export const createEngineSupervisor = (options: EngineSupervisorOptions, log: Lo
         await existing.ended
       }
       const engine = new SupervisedEngine(request, () => pool.active(), times, log)
-      engines.set(request.pipeline, engine)
+      engines.set(key, engine)
       void engine.ended.then(() => {
-        if (engines.get(request.pipeline) === engine) engines.delete(request.pipeline)
+        if (engines.get(key) === engine) engines.delete(key)
       })
       const lease = leaseOf(engine, request.scheduledTimeMs)
       engine.start()
@@ -218,12 +230,17 @@ export const createEngineSupervisor = (options: EngineSupervisorOptions, log: Lo
     },
     check: (ref) => ask((id) => ({ type: 'check', id, ref })),
     engines: () => engines.size,
+    onTick(listener) {
+      tickListeners.add(listener)
+      return () => tickListeners.delete(listener)
+    },
     async close() {
       clearInterval(prober)
       const open = [...engines.values()]
       for (const engine of open) engine.drain('the worker ends')
       await Promise.all(open.map((engine) => engine.ended))
       await pool.close()
+      clearInterval(clock)
     },
   }
 }

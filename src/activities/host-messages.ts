@@ -33,7 +33,7 @@ export interface ReportedError {
 
 export type FromHost =
   | { readonly type: 'ready' }
-  /** Every `reportIntervalMs`: the host's own sign of life, with the engines whose status changed or which are silent. */
+  /** Every `reportIntervalMs`: the host's own sign of life, with the engines whose status changed (seen within a second) or which are silent. */
   | { readonly type: 'report'; readonly engines: readonly EngineReport[] }
   /** Every `statisticsIntervalMs` while there is news. */
   | { readonly type: 'statistics'; readonly id: string; readonly report: StatisticsReport }

@@ -4,7 +4,7 @@
  *
  * The module named to a host exports `createRuntime` of type `CreateRuntime` and is loaded before any pipeline needs it.
  */
-import type { Blocked, RejoinRequest } from '../core/pipeline-control.ts'
+import type { Blocked, RejoinRequest, ShardRef } from '../core/pipeline-control.ts'
 import type { Engine } from '../streamer/engine.ts'
 
 export interface SpecRef {
@@ -13,6 +13,8 @@ export interface SpecRef {
 }
 
 export interface EngineStart extends SpecRef {
+  /** Absent: the engine carries all tables. */
+  readonly shard?: ShardRef
   /** Greater than every epoch used before for this pipeline; decimal digits (it does not fit a number). */
   readonly epoch: string
   readonly acknowledged: readonly string[]

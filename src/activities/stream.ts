@@ -15,7 +15,7 @@ import { catalogue } from '../core/errors.ts'
 import type { Blocked, BlockedFinding } from '../core/pipeline-control.ts'
 import type { EngineOutcome, EngineStatus } from '../streamer/status.ts'
 import type { RunResult, StreamActivities } from './contract.ts'
-import type { CheckResult, EngineLease, EngineSupervisor } from './engine-supervisor.ts'
+import { type CheckResult, type EngineLease, type EngineSupervisor, tickMs } from './engine-supervisor.ts'
 import type { RunHeartbeat } from './heartbeat.ts'
 
 export interface StreamActivitiesOptions {
@@ -28,7 +28,7 @@ export interface StreamActivitiesOptions {
 
 const maxCheckAfterCancelMs = 20_000
 /** Temporal's answer to a heartbeat brings a cancel, so this is also how long people wait for one. The timeout is 5 s. */
-const leastHeartbeatMs = 500
+const leastHeartbeatMs = tickMs
 const mostHeartbeatMs = 2_000
 
 type Ending = EngineOutcome | { readonly kind: 'superseded' }
@@ -66,19 +66,25 @@ export const createStreamActivities = (options: StreamActivitiesOptions): Stream
         if (lease !== undefined && !lease.isAlive()) return
         const status = lease?.status() ?? null
         if (lease !== undefined && status !== null) {
-          const details: RunHeartbeat = { ...status, hostPid: lease.hostPid(), restarts: lease.restarts() }
+          const details: RunHeartbeat = {
+            ...status,
+            hostPid: lease.hostPid(),
+            restarts: lease.restarts(),
+            ...(input.shard === undefined ? {} : { shard: input.shard }),
+          }
           lastDetails = details
         }
         context.heartbeat(lastDetails)
       }
-      const timer = setInterval(() => {
+      const stopBeating = supervisor.onTick(() => {
         // Every heartbeat is a write at the server, so many pipelines share a budget of 50 in a second.
         const dueMs = Math.min(mostHeartbeatMs, Math.max(leastHeartbeatMs, 20 * supervisor.engines()))
         if (performance.now() - lastBeatMs >= dueMs - 50) beat()
-      }, leastHeartbeatMs)
+      })
       try {
         lease = await supervisor.acquire({
           pipeline: input.pipeline,
+          ...(input.shard === undefined ? {} : { shard: input.shard }),
           specGeneration: input.specGeneration,
           generation: input.generation,
           acknowledged: input.acknowledged,
@@ -86,7 +92,7 @@ export const createStreamActivities = (options: StreamActivitiesOptions): Stream
           scheduledTimeMs: context.info.currentAttemptScheduledTimestampMs,
         })
         beat()
-        const decision = await decide(lease, input.until, context.cancellationSignal, retryingMs)
+        const decision = await decide(supervisor, lease, input.until, context.cancellationSignal, retryingMs)
         switch (decision.kind) {
           case 'ended':
             return resultOf(decision.outcome)
@@ -102,7 +108,7 @@ export const createStreamActivities = (options: StreamActivitiesOptions): Stream
             return await endAborted(context, lease, beat, isEnding())
         }
       } finally {
-        clearInterval(timer)
+        stopBeating()
       }
     },
   } satisfies StreamActivities
@@ -131,6 +137,7 @@ const endOfCheck = async (check: Promise<CheckResult>, context: Context): Promis
 
 /** Waits for whatever comes first. */
 const decide = async (
+  supervisor: EngineSupervisor,
   lease: EngineLease,
   until: 'loaded' | 'caught-up' | 'stopped',
   signal: AbortSignal,
@@ -159,14 +166,14 @@ const decide = async (
     }
   }
   const forget = lease.onChange(look)
-  const timer = setInterval(look, leastHeartbeatMs)
+  const stopLooking = supervisor.onTick(look)
   signal.addEventListener('abort', look)
   look()
   try {
     return await promise
   } finally {
     forget()
-    clearInterval(timer)
+    stopLooking()
     signal.removeEventListener('abort', look)
   }
 }

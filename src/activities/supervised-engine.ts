@@ -6,14 +6,17 @@
  * newest owner can drain it or give it up. `ended` settles once. An engine that nobody owns drains by itself, see `release`.
  */
 import { epochOf } from '../core/epoch.ts'
-import type { RejoinRequest } from '../core/pipeline-control.ts'
+import type { RejoinRequest, ShardRef } from '../core/pipeline-control.ts'
 import type { EngineOutcome, EngineStatus } from '../streamer/status.ts'
 import type { Log } from '../telemetry/log.ts'
 import type { EngineReport } from './host-messages.ts'
 import type { HostProcess } from './host-process.ts'
+import type { EngineStart } from './pipeline-runtime.ts'
 
 export interface EngineRequest {
   readonly pipeline: string
+  /** Absent: the engine carries all of the pipeline's tables. */
+  readonly shard?: ShardRef
   readonly specGeneration: number
   readonly generation: number
   readonly acknowledged: readonly string[]
@@ -21,6 +24,10 @@ export interface EngineRequest {
   /** When the attempt was scheduled, by Temporal's clock. */
   readonly scheduledTimeMs: number
 }
+
+/** Names an engine among those of a worker: a pipeline has one, or one for each of its shards. */
+export const engineKey = ({ pipeline, shard }: Pick<EngineRequest, 'pipeline' | 'shard'>): string =>
+  shard === undefined ? pipeline : `${pipeline}#${shard.index + 1}/${shard.of}`
 
 export interface SupervisionTimes {
   /** An engine that gives no sign of life for longer is started anew. */
@@ -90,7 +97,7 @@ export class SupervisedEngine {
     this.#resolveEnded = resolve
     this.#currentHost = currentHost
     this.#times = times
-    this.#log = log.child({ pipeline: request.pipeline })
+    this.#log = log.child({ pipeline: engineKey(request) })
     this.#scheduledTimeMs = request.scheduledTimeMs
   }
 
@@ -162,14 +169,20 @@ export class SupervisedEngine {
   start(): void {
     const host = this.#currentHost()
     if (this.#outcome !== null || this.#instance !== null || host === null) return
-    const { pipeline, specGeneration, acknowledged, rejoins = [] } = this.request
     const epoch = this.#nextEpoch()
-    const id = `${pipeline}#${++this.#starts}`
+    const id = `${engineKey(this.request)}#${++this.#starts}`
     this.#instance = { id, host }
     this.#silentMs = 0
     this.#startedForMs = this.#scheduledTimeMs
     this.#log.info({ epoch, restarts: this.restarts, hostPid: host.pid }, 'engine starting')
-    host.send({ type: 'start', id, start: { pipeline, specGeneration, epoch, acknowledged, rejoins } })
+    host.send({ type: 'start', id, start: this.startWith(epoch) })
+  }
+
+  /** What a host is told of this engine. */
+  startWith(epoch: string): EngineStart {
+    const { pipeline, shard, specGeneration, acknowledged, rejoins = [] } = this.request
+    const start = { pipeline, specGeneration, acknowledged, rejoins, epoch }
+    return shard === undefined ? start : { ...start, shard }
   }
 
   /** Finish the batch in hand and end; forced after `drainMs`. */

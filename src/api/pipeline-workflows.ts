@@ -25,7 +25,9 @@ import {
   type PipelineStatus,
   pipelineWorkflowId,
   pipelineWorkflowType,
+  type ShardRef,
   searchAttributeNames,
+  shardOfActivityId,
   statusQueryName,
   taskQueues,
   updateNames,
@@ -39,18 +41,22 @@ export interface WorkflowDescription {
   readonly status: string
   /** The state that the workflow announced last. */
   readonly announced: PipelineState | null
-  /** The engine's activity, while there is one. */
-  readonly run: {
-    /** Heartbeat details: what the engine said last. */
-    readonly details: unknown
-    readonly seenAt: Date | null
-    readonly worker: string | null
-    readonly attempt: number
-  } | null
+  /** The engine's activity, while there is one; of a pipeline with shards the first that there is. */
+  readonly run: EngineRun | null
+  /** The engines' activities of a pipeline with shards, while there are any, in the order of the shards. */
+  readonly shardRuns: readonly (EngineRun & { readonly shard: ShardRef })[]
   /** Why the activity in hand is tried again, while it is. */
   readonly retrying: { readonly code: string; readonly message: string; readonly attempt: number } | null
   /** For how long a stream worker could have taken the activity in hand and none did, in milliseconds; 0 where one has. */
   readonly untakenMs: number
+}
+
+export interface EngineRun {
+  /** Heartbeat details: what the engine said last. */
+  readonly details: unknown
+  readonly seenAt: Date | null
+  readonly worker: string | null
+  readonly attempt: number
 }
 
 export type Command = keyof typeof updateNames
@@ -71,6 +77,7 @@ export interface PipelineWorkflows {
     args: {
       actor: string
       specGeneration?: number
+      shards?: number
       tables?: readonly string[]
       basedOn?: number
     },
@@ -239,9 +246,7 @@ function descriptionOf(found: WorkflowExecutionDescription): WorkflowDescription
     .getAll()
     .find(({ key }) => key.name === searchAttributeNames.phase)?.value
   const pending = found.raw.pendingActivities ?? []
-  const run = pending.find(({ activityType }) => activityType?.name === 'runPipeline')
-  const payload = run?.heartbeatDetails?.payloads?.[0]
-  const seenAt = run?.lastHeartbeatTime
+  const running = pending.filter(({ activityType }) => activityType?.name === 'runPipeline')
   return {
     runId: found.runId,
     isRunning: found.status.name === 'RUNNING',
@@ -249,15 +254,28 @@ function descriptionOf(found: WorkflowExecutionDescription): WorkflowDescription
     announced: (announced as PipelineState | undefined) ?? null,
     retrying: retryingOf(pending.find(({ activityType }) => retriedActivities.has(activityType?.name ?? ''))),
     untakenMs: Math.max(0, ...pending.map(untakenMs)),
-    run:
-      run === undefined
-        ? null
-        : {
-            details: payload === undefined ? null : defaultPayloadConverter.fromPayload(payload),
-            seenAt: seenAt === null || seenAt === undefined ? null : dateOf(seenAt),
-            worker: run.lastWorkerIdentity ?? null,
-            attempt: run.attempt ?? 1,
-          },
+    run: running[0] === undefined ? null : runOf(running[0]),
+    shardRuns: running
+      .flatMap((activity) => {
+        const shard = shardOfActivityId(activity.activityId ?? '')
+        return shard === null ? [] : [{ ...runOf(activity), shard }]
+      })
+      .toSorted((a, b) => a.shard.index - b.shard.index),
+  }
+}
+
+function runOf({
+  heartbeatDetails,
+  lastHeartbeatTime,
+  lastWorkerIdentity,
+  attempt,
+}: PendingActivity): EngineRun {
+  const payload = heartbeatDetails?.payloads?.[0]
+  return {
+    details: payload === undefined ? null : defaultPayloadConverter.fromPayload(payload),
+    seenAt: lastHeartbeatTime === null || lastHeartbeatTime === undefined ? null : dateOf(lastHeartbeatTime),
+    worker: lastWorkerIdentity ?? null,
+    attempt: attempt ?? 1,
   }
 }
 

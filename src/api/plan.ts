@@ -36,7 +36,8 @@ export interface Plan {
 /** @param written generations since rows were first written, oldest first; empty: none were */
 export function planPipeline(before: Pipeline | null, after: Pipeline, written: readonly Pipeline[]): Plan {
   if (before === null) return creation(after)
-  const { tables: tablesBefore, ...specBefore } = before.spec
+  // Documents that were stored before there were shards do not have the field.
+  const { tables: tablesBefore, ...specBefore } = { ...before.spec, shards: before.spec.shards ?? 1 }
   const { tables: tablesAfter, ...specAfter } = after.spec
   const fields = [
     ...differences(before.metadata.labels, after.metadata.labels, ['metadata', 'labels']).map((field) => ({
@@ -66,11 +67,14 @@ export function planPipeline(before: Pipeline | null, after: Pipeline, written: 
   return { change: fields.length === 0 ? 'unchanged' : 'change', fields, restarts }
 }
 
+const shardsPath = 'spec.shards'
+
 /** What a pipeline that has written stands on. */
 const fixed: Readonly<Record<string, string>> = {
   'spec.source': 'its position belongs to this source',
   'spec.target': 'its position and its progress are stored in this target',
   'spec.load.mode': 'its load has begun',
+  [shardsPath]: 'each shard has a position and a progress of its own',
 }
 
 /** @param users pipelines that use the endpoint, and whether rows were written by them */
@@ -97,12 +101,12 @@ export function planEndpoint(
   return { change: fields.length === 0 ? 'unchanged' : 'change', fields, restarts }
 }
 
-/** @throws SyncError SYNC-1104 when the plan holds a refused field */
+/** @throws SyncError SYNC-1104, or SYNC-1115 of shards, when the plan holds a refused field */
 export function assertAccepted(plan: Plan, what: string): void {
   const refused = plan.fields.filter(({ effect }) => effect === 'refused')
   if (refused.length === 0) return
   throw new SyncError(
-    'SYNC-1104',
+    refused.some(({ path }) => path === shardsPath) ? 'SYNC-1115' : 'SYNC-1104',
     `${what} cannot change so: ${refused.map(({ path, reason }) => `${path}: ${reason}`).join('; ')}`,
     {
       remedy:

@@ -20,6 +20,7 @@ const statuses: Partial<Record<ErrorCode, ProblemStatus>> = {
   'SYNC-1106': 503,
   'SYNC-1108': 504,
   'SYNC-1109': 403,
+  'SYNC-1115': 409,
 }
 
 export function statusOf(code: ErrorCode): ProblemStatus {

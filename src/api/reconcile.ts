@@ -4,6 +4,7 @@
  * Safe to repeat at any time and from several servers at once: the workflow id keeps a second workflow from starting, and a spec that is
  * not newer changes nothing. What a crash left undone is done by the next apply or resume.
  */
+import type { Pipeline } from '../config/pipeline.ts'
 import { SyncError } from '../core/errors.ts'
 import type { PipelineStatus } from '../core/pipeline-control.ts'
 import type { PipelineGeneration } from '../store/pipelines.ts'
@@ -27,9 +28,11 @@ export async function reconcile(
   if (record === null) throw new SyncError('SYNC-1101', `there is no pipeline ${pipeline}`)
   if (record.wanted !== 'run') return 'not-wanted'
   const { generation } = record
+  const start = (): Promise<void> =>
+    workflows.start({ pipeline, specGeneration: generation, actor, ...shardsOf(record.document) })
   const found = await workflows.describe(pipeline)
   if (found === null || !found.isRunning) {
-    await workflows.start({ pipeline, specGeneration: generation, actor })
+    await start()
     return 'started'
   }
   const running = await workflows.status(pipeline)
@@ -38,7 +41,7 @@ export async function reconcile(
   if (running.wanted === 'stop') {
     // It has stopped and writes its last lines, or it drains.
     if (running.state === 'stopped' && (await workflows.ended(pipeline, lastLinesWithinMs))) {
-      await workflows.start({ pipeline, specGeneration: generation, actor })
+      await start()
       return 'started'
     }
     throw new SyncError('SYNC-1104', `pipeline ${pipeline} is stopping`, {
@@ -70,17 +73,23 @@ async function follow(
   if (next === null && (running.pending ?? null) !== null) next = { command: 'setLimits' }
   if (next === null) return 'unchanged'
   const { command, ...more } = next
+  const shards = shardsOf((now as PipelineGeneration).pipeline)
   const basis = command === 'setLimits' ? { basedOn: inForce } : {}
   const told = await workflows.command(pipeline, command, {
     actor,
     specGeneration: generation,
     ...more,
     ...basis,
+    ...shards,
   })
   if (told !== null) return outcomeOf(told, generation) ?? 'changed'
-  await workflows.start({ pipeline, specGeneration: generation, actor })
+  await workflows.start({ pipeline, specGeneration: generation, actor, ...shards })
   return 'started'
 }
+
+/** Documents that were stored before there were shards do not have the field. */
+const shardsOf = ({ spec }: Pipeline): { readonly shards?: number } =>
+  (spec.shards ?? 1) === 1 ? {} : { shards: spec.shards }
 
 /** The newest generation that the workflow knows of. */
 const toldOf = ({ specGeneration, pending }: PipelineStatus): number =>

@@ -8,6 +8,7 @@ import { type RetentionReport, warnOfRetention } from '../core/retention.ts'
 import type { PipelineRecord } from '../store/pipelines.ts'
 import type { ApiDeps } from './context.ts'
 import type { WorkflowDescription } from './pipeline-workflows.ts'
+import { shardStatuses, wholeOf } from './shard-status.ts'
 import { engineReport, type PipelineStatusAnswer, type RetentionAnswer } from './wire.ts'
 
 /** @throws SyncError SYNC-1101; SYNC-1106 when Temporal is away */
@@ -68,9 +69,11 @@ function assemble(
       engineSeenAt: null,
       worker: null,
       attempt: null,
+      shards: null,
     }
   }
-  const engine = engineReport.safeParse(found.run?.details)
+  const single = engineReport.safeParse(found.run?.details)
+  const shards = shardStatuses(found.shardRuns, told)
   return {
     ...base,
     state: isDeleting ? 'deleting' : (told?.state ?? found.announced ?? 'created'),
@@ -85,10 +88,11 @@ function assemble(
     blocked: told?.blocked ?? null,
     pendingChange: pendingOf(told?.pending ?? null),
     retrying: found.retrying === null ? null : { ...found.retrying, remedy: remedyOf(found.retrying.code) },
-    engine: engine.success ? engine.data : null,
+    engine: shards !== null ? wholeOf(shards) : single.success ? single.data : null,
     engineSeenAt: found.run?.seenAt?.toISOString() ?? null,
     worker: found.run?.worker ?? null,
     attempt: found.run?.attempt ?? null,
+    shards,
     warnings: [
       ...(told === null
         ? ['No control worker answers; start one with `syncline worker --role control`.']

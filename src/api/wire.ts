@@ -230,6 +230,19 @@ export const statisticsAnswer = z
     nextPageToken: z.string().nullable(),
   })
   .openapi('PipelineStatistics')
+export const shardStatus = z
+  .object({
+    shard: z.int().openapi({ description: 'From 1 on.' }),
+    state: z.enum(['loading', 'catching-up', 'streaming', 'blocked']).nullable().openapi({
+      description: 'null while no worker tells.',
+    }),
+    blocked: blocked.nullable(),
+    engine: engineReport.nullable(),
+    engineSeenAt: time.nullable(),
+    worker: z.string().nullable(),
+    attempt: z.int().nullable(),
+  })
+  .openapi('ShardStatus')
 
 export const pipelineStatus = z
   .object({
@@ -261,12 +274,18 @@ export const pipelineStatus = z
       .object({ code: z.string(), message: z.string(), remedy: z.string(), attempt: z.int() })
       .nullable()
       .openapi({ description: 'What is being tried again, while a check or the start of the engine fails.' }),
-    engine: engineReport
-      .nullable()
-      .openapi({ description: 'What the engine said last; null while none runs.' }),
+    engine: engineReport.nullable().openapi({
+      description:
+        'What the engine said last; null while none runs. Of a pipeline with shards: their sum, with the greatest lag.',
+    }),
     engineSeenAt: time.nullable(),
     worker: z.string().nullable(),
     attempt: z.int().nullable(),
+    shards: z
+      .array(shardStatus)
+      .readonly()
+      .nullable()
+      .openapi({ description: 'How each shard stands, while they run; null where one engine carries all.' }),
     workflow: z.object({ id: z.string(), runId: z.string() }).nullable(),
     retention: retention.nullable().openapi({
       description: 'How long the source keeps the log that is still needed; null: not known.',
@@ -319,6 +338,7 @@ export type Plan = z.output<typeof plan>
 export type AppliedEndpoint = z.output<typeof appliedEndpoint>
 export type AppliedPipeline = z.output<typeof appliedPipeline>
 export type EngineReport = z.output<typeof engineReport>
+export type ShardStatusAnswer = z.output<typeof shardStatus>
 export type PipelineStatusAnswer = z.output<typeof pipelineStatus>
 export type StatisticsAnswer = z.output<typeof statisticsAnswer>
 export type RetentionAnswer = z.output<typeof retention>

@@ -23,6 +23,26 @@ export function combinationIssues(spec: PipelineSpec): ConfigIssue[] {
     )
   }
   if (spec.onRefusedRow === 'quarantine') found.push(...rejoinIssues(spec))
+  if (spec.shards > 1 && spec.stream.order === 'global') {
+    found.push(
+      issue(
+        'SYNC-1003',
+        ['spec', 'shards'],
+        'each shard goes on at its own pace, so the target would not be a past state of the source',
+        'Set shards: 1, or stream.order: merged.',
+      ),
+    )
+  }
+  if (spec.shards > 1 && spec.onRefusedRow === 'quarantine') {
+    found.push(
+      issue(
+        'SYNC-1003',
+        ['spec', 'shards'],
+        'tables can be parked only where one engine carries all of them',
+        'Set shards: 1, or onRefusedRow: block.',
+      ),
+    )
+  }
   spec.tables.forEach((rule, index) => {
     found.push(...columnIssues(rule, ['spec', 'tables', index, 'columns']))
     found.push(...mergingIssues(rule, ['spec', 'tables', index, 'to']))

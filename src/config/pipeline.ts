@@ -146,6 +146,10 @@ export const pipelineSpec = z
     quarantine: quarantine.prefault({}),
     load: load.prefault({}),
     stream: stream.prefault({}),
+    shards: z.int().min(1).max(64).default(1).meta({
+      description:
+        'Engines that share the tables, each with its own reader of the log and its own position, on any worker. Cannot change once rows were written.',
+    }),
   })
   .meta({ description: 'What is kept in step, from where to where.' })
 

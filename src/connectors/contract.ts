@@ -332,9 +332,18 @@ export interface MappedTable {
 /** What pre-checks and preparation are told of a pipeline. */
 export interface PipelineScope {
   readonly pipeline: string
+  /** Names under which engines of the pipeline write here. Absent: `pipeline` alone. */
+  readonly marks?: {
+    /** One for each shard. */
+    readonly own: readonly string[]
+    /** Names that the pipeline could have had under another division; `%` stands for any run of characters. */
+    readonly family: readonly string[]
+  }
   readonly source: EndpointConfig
   readonly target: EndpointConfig
   readonly mappings: readonly MappedTable[]
+  /** Tables of the same pipeline that other engines carry: foreign keys may name them. */
+  readonly elsewhere?: readonly MappedTable[]
   /** Source schemas of which a pattern takes the tables that there are: an account that sees a part of them sees too little. */
   readonly patternSchemas?: readonly string[]
   /** Patterns that should take something and take nothing: a mistyped name, or an account that may not see it. */

@@ -127,6 +127,13 @@ export const catalogue = {
     title: 'The pipeline would have no table left',
     remedy: 'Stop or delete the pipeline instead.',
   },
+  'SYNC-1115': {
+    disposition: 'reject',
+    scope: 'api',
+    title: 'The number of shards cannot change once rows were written',
+    remedy:
+      'Keep spec.shards as it is, or delete the pipeline and create it anew: it loads its tables again.',
+  },
   // source
   'SYNC-2101': {
     disposition: 'retry',
@@ -455,6 +462,20 @@ export const catalogue = {
     scope: 'runtime',
     title: 'The stored pipeline cannot be read',
     remedy: 'Check that the worker uses the store of the API server, then resume.',
+  },
+  'SYNC-4005': {
+    disposition: 'block',
+    scope: 'runtime',
+    title: 'The pipeline has written to this target with another number of shards',
+    remedy:
+      'Set spec.shards to what it was and apply, or delete the pipeline and create it anew: it loads its tables again.',
+  },
+  'SYNC-4006': {
+    disposition: 'block',
+    scope: 'runtime',
+    title: 'A table was renamed from one shard into another',
+    remedy:
+      'Delete the pipeline and create it anew: it loads its tables again. Leave out by spec.tables[].exclude the tables that tools make for a change of definition, so that their renames stay within a shard.',
   },
   // ourselves
   'SYNC-9001': {

@@ -1,8 +1,8 @@
 /**
  * A hash of text that never changes: not with the process, the platform or the version of the runtime.
  *
- * It decides which lane writes which rows and names the shape of a plan, and both must come out the same after a crash on another
- * machine. Changing this function means raising PLAN_VERSION in plan.ts. Not for secrets: it is easily reversed.
+ * It decides which lane writes which rows, names the shape of a plan, and divides tables over shards: all must come out the same after a crash on
+ * another machine. Changing this function means raising PLAN_VERSION in plan.ts, and cannot be done to the division into shards. Not for secrets: it is easily reversed.
  */
 
 /** FNV-1a over the text's UTF-16 units, with a final mix, so that `% lanes` sees all bits. 32 bits, unsigned. */

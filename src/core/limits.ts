@@ -16,5 +16,16 @@ export interface PipelineLimits {
   readonly stream: RateLimits
 }
 
+/** The equal part of one of several engines, at least 1. */
+export const shareOf = (limits: PipelineLimits, engines: number): PipelineLimits => {
+  const part = (limit: number | null): number | null =>
+    limit === null ? null : Math.max(1, Math.round(limit / engines))
+  const parts = (rates: RateLimits): RateLimits => ({
+    maxRowsPerSecond: part(rates.maxRowsPerSecond),
+    maxBytesPerSecond: part(rates.maxBytesPerSecond),
+  })
+  return { load: parts(limits.load), stream: parts(limits.stream) }
+}
+
 export const noRates: RateLimits = { maxRowsPerSecond: null, maxBytesPerSecond: null }
 export const noLimits: PipelineLimits = { load: noRates, stream: noRates }

@@ -62,6 +62,19 @@ export type PipelineState =
   | 'blocked'
   | 'stopped'
 
+/** One of a pipeline's engines: `index` from 0, of `of` in all. */
+export interface ShardRef {
+  readonly index: number
+  readonly of: number
+}
+
+/** The activity that runs a shard's engine, as Temporal names it. */
+export const shardActivityId = ({ index, of }: ShardRef): string => `shard-${index + 1}-of-${of}`
+export const shardOfActivityId = (id: string): ShardRef | null => {
+  const [, number, of] = /^shard-(\d+)-of-(\d+)$/.exec(id) ?? []
+  return number === undefined || of === undefined ? null : { index: Number(number) - 1, of: Number(of) }
+}
+
 /** What the workflow is started with. */
 export interface PipelineInput {
   readonly pipeline: string
@@ -69,6 +82,8 @@ export interface PipelineInput {
   readonly specGeneration: number
   /** Who applied it; goes into the audit log. */
   readonly actor: string
+  /** Engines that share the pipeline's tables (spec.shards of that generation). Absent: one. */
+  readonly shards?: number
   /** As given to the workers. */
   readonly taskQueuePrefix?: string
   /** State changes after which the run continues as new. For tests; the default keeps a run's history small. */
@@ -83,6 +98,15 @@ export interface ActorArgs {
 export interface RespecArgs extends ActorArgs {
   /** Greater than the one that runs. */
   readonly specGeneration: number
+  /** As in PipelineInput, of the new generation. */
+  readonly shards?: number
+}
+
+/** How one shard stands: as if it were a pipeline of its own. */
+export interface ShardStatus {
+  readonly state: 'loading' | 'catching-up' | 'streaming' | 'blocked'
+  /** Set exactly while `state` is blocked. */
+  readonly blocked: Blocked | null
 }
 
 /** addTables, removeTables: a spec that differs in its tables, and in what is done with them at the start. */
@@ -130,6 +154,11 @@ export interface PipelineStatus {
   readonly generation: number
   /** Set exactly while `state` is blocked. */
   readonly blocked: Blocked | null
+  /**
+   * Of a pipeline with several engines, by index; absent otherwise. `state` is the earliest of theirs, and blocked as soon as one is: the others
+   * stream on.
+   */
+  readonly shards?: readonly ShardStatus[]
   /** Ids of log entries that people have dealt with by hand, oldest first. */
   readonly acknowledged: readonly string[]
   /** Who made the last change, and what it was. */

@@ -11,7 +11,7 @@ import { type TableId, tableName } from '../core/schema.ts'
 import type { SchemaChange } from '../core/transaction.ts'
 import type { Batcher } from './batcher.ts'
 import { type Definitions, readDefinitions } from './definitions.ts'
-import { mapTables, ruleFor, schemaInScope } from './mapping.ts'
+import { mapTables, ruleFor, schemaInScope, spanShards } from './mapping.ts'
 import type { EngineOptions, TableRule } from './options.ts'
 import type { Pump } from './pump.ts'
 import { consequenceOf } from './reload.ts'
@@ -48,6 +48,7 @@ export async function passDefinitionChange(
   chunksWritten.catch(() => {})
   await pump.flush()
   await chunksWritten
+  assertWithinShard(rules, effect, words, event.id)
   const isAcknowledged = context.acknowledged.includes(event.id)
   if (!isAcknowledged && !(await hasNothingThere(context, effect))) assertPassable(effect, words, event.id)
   let definitions: Definitions
@@ -133,6 +134,21 @@ function concerns(rules: readonly TableRule[], effect: SchemaChangeEffect): bool
     default:
       return effect.tables.some(isIn)
   }
+}
+
+/**
+ * Each shard stands at a position of its own, so rows that one of them wrote cannot become another's. Nobody can acknowledge that.
+ * @throws SYNC-4006
+ */
+function assertWithinShard(
+  rules: readonly TableRule[],
+  effect: SchemaChangeEffect,
+  words: string,
+  at: string,
+): void {
+  if (effect.kind !== 'renamed') return
+  if (!effect.renames.some(({ from, to }) => spanShards(rules, [from, to]))) return
+  throw new SyncError('SYNC-4006', `The source ran: ${words}`, { details: { at } })
 }
 
 /** @throws SyncError where a person has to do something at the target first */

@@ -1,9 +1,12 @@
 /**
  * Which tables of a source take part, and what they are called at the target. Pure.
  *
- * The first rule that matches a table holds. Syncline's own schema and the server's schemas never take part.
+ * The first rule that matches a table holds. Syncline's own schema and the server's schemas never take part. Where a pipeline has shards, a
+ * table takes part in exactly one of them, by its name at the target alone: the same for ever, for tables that are yet to come as well, and
+ * two tables that go into one are together.
  */
 import { SyncError } from '../core/errors.ts'
+import { textHash } from '../core/hash.ts'
 import { type TableId, tableName } from '../core/schema.ts'
 import type { TableMapping, TableRule } from './options.ts'
 
@@ -26,8 +29,22 @@ export const matchesTable = (pattern: string, id: TableId): boolean => {
   return patternToRegExp(schema).test(id.schema) && patternToRegExp(table).test(id.name)
 }
 
-/** The rule that holds for a table, or null when it does not take part. */
+/** The rule that holds for a table, or null when it does not take part (in this shard). */
 export function ruleFor(rules: readonly TableRule[], id: TableId): TableRule | null {
+  const rule = ruleInAnyShard(rules, id)
+  return rule?.shard === undefined || shardOf(rule, id, rule.shard.of) === rule.shard.index ? rule : null
+}
+
+/** Do the tables belong to different shards of the pipeline? Tables that take no part do not count. */
+export function spanShards(rules: readonly TableRule[], ids: readonly TableId[]): boolean {
+  const shards = ids.flatMap((id) => {
+    const rule = ruleInAnyShard(rules, id)
+    return rule?.shard === undefined ? [] : [shardOf(rule, id, rule.shard.of)]
+  })
+  return new Set(shards).size > 1
+}
+
+function ruleInAnyShard(rules: readonly TableRule[], id: TableId): TableRule | null {
   if (reservedSchemas.has(id.schema)) return null
   for (const rule of rules) {
     if (matchesTable(rule.match, id)) {
@@ -44,6 +61,9 @@ export const withoutTables = (
   tables: readonly TableId[],
 ): readonly TableRule[] =>
   tables.length === 0 ? rules : rules.map((rule) => ({ ...rule, parked: tables.map(tableName) }))
+/** Names that differ in case alone may be one table at a target that ignores case. */
+const shardOf = (rule: TableRule, id: TableId, of: number): number =>
+  textHash(tableName(targetOf(rule, id)).toLowerCase()) % of
 
 /** Does the pattern take every table of its schemas that matches, and not just one by name? */
 export const takesMany = (pattern: string): boolean => split(pattern)[1].includes('*')
@@ -59,6 +79,11 @@ export const schemaInScope = (rules: readonly TableRule[], schema: string): bool
 const fill = (template: string, id: TableId): string =>
   template.replaceAll('{schema}', id.schema).replaceAll('{table}', id.name)
 
+const targetOf = (rule: TableRule, source: TableId): TableId => ({
+  schema: fill(rule.toSchema, source),
+  name: fill(rule.toTable, source),
+})
+
 /** @throws SYNC-1003 when two sources would go into one target table */
 export function mapTables(rules: readonly TableRule[], sources: readonly TableId[]): TableMapping[] {
   const mappings: TableMapping[] = []
@@ -66,7 +91,7 @@ export function mapTables(rules: readonly TableRule[], sources: readonly TableId
   for (const source of sources) {
     const rule = ruleFor(rules, source)
     if (rule === null) continue
-    const target = { schema: fill(rule.toSchema, source), name: fill(rule.toTable, source) }
+    const target = targetOf(rule, source)
     const other = takenBy.get(tableName(target))
     if (other !== undefined)
       throw new SyncError(

@@ -17,6 +17,14 @@ export interface TableRule {
   readonly renameColumns: Readonly<Record<string, string>>
   /** A row filter in the language of core/filter.ts. */
   readonly where: string | null
+  /** Of the tables that match, only those of this shard take part. Absent: all. The same in every rule. */
+  readonly shard?: Shard
+}
+
+/** A part of a pipeline's tables, carried by an engine of its own: `index` from 0, of `of` in all. */
+export interface Shard {
+  readonly index: number
+  readonly of: number
 }
 
 /** merged: rows in whatever order is fastest. global: every commit at the target is a state that the source had (whole-transactions.ts). */

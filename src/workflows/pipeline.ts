@@ -25,13 +25,14 @@ import {
   upsertSearchAttributes,
   workflowInfo,
 } from '@temporalio/workflow'
-import type { ControlActivities, StreamActivities } from '../activities/contract.ts'
+import type { ControlActivities, ShardRef, StreamActivities } from '../activities/contract.ts'
 import {
   type ActorArgs,
   type Blocked,
   type PipelineInput,
   type PipelineStatus,
   searchAttributeNames,
+  shardActivityId,
   taskQueues,
 } from '../core/pipeline-control.ts'
 import { type AuditEntry, startAuditOutbox } from './audit-outbox.ts'
@@ -47,6 +48,7 @@ import {
   stopUpdate,
   validateCommand,
 } from './messages.ts'
+import { untilOf } from './shards.ts'
 import {
   checkEnded,
   claimed,
@@ -65,7 +67,10 @@ import {
   retabled,
   runEnded,
   type Step,
+  type StepOutcome,
   sameStep,
+  shardEnded,
+  shardsStarted,
   stopped,
 } from './states.ts'
 
@@ -74,6 +79,8 @@ export interface CarriedState {
   readonly memory: PipelineMemory
   readonly unrecorded: readonly AuditEntry[]
 }
+
+type RunShards = Extract<Step, { do: 'run-shards' }>
 
 /** How long an update waits for its effect before it answers with the state as it is. */
 const answerWithin = '10s'
@@ -103,13 +110,14 @@ async function runPipelineWorkflow(input: PipelineInput, carried?: CarriedState)
     heartbeatTimeout: '5s',
     retry: { initialInterval: '200ms', backoffCoefficient: 2, maximumInterval: '5s' },
   })
-  const { runPipeline } = proxyActivities<StreamActivities>({
+  const engineRun = {
     ...stream,
     cancellationType: 'WAIT_CANCELLATION_COMPLETED',
     heartbeatTimeout: '5s',
     // Attempts count up over months and never go back: any coefficient above 1 would end at the maximum for good.
     retry: { initialInterval: '200ms', backoffCoefficient: 1, maximumInterval: '5s' },
-  })
+  } as const
+  const { runPipeline } = proxyActivities<StreamActivities>(engineRun)
 
   let memory = carried?.memory ?? created(input, Date.now())
   let changes = 0
@@ -169,7 +177,8 @@ async function runPipelineWorkflow(input: PipelineInput, carried?: CarriedState)
   })
   setHandler(
     respecUpdate,
-    ({ actor, specGeneration }) => answer(respecified(memory, actor, specGeneration), () => true),
+    ({ actor, specGeneration, shards }) =>
+      answer(respecified(memory, actor, specGeneration, shards), () => true),
     { validator: (args) => validateCommand(memory, 'respec', args) },
   )
   for (const [update, command, words] of [
@@ -240,6 +249,10 @@ async function runPipelineWorkflow(input: PipelineInput, carried?: CarriedState)
         if (result?.kind !== 'handover' && sameStep(step, nextStep(memory))) await sleep('1s')
         return
       }
+      case 'run-shards':
+        memory = shardsStarted(memory)
+        await attempt(step, () => runShards(step))
+        return
       case 'rest':
         await condition(() => !sameStep(step, nextStep(memory)) || isRunLong())
         return
@@ -265,6 +278,45 @@ async function runPipelineWorkflow(input: PipelineInput, carried?: CarriedState)
     }
   }
   void checkProposals()
+  const runShards = async (step: RunShards): Promise<void> => {
+    const { generation, shards = [] } = memory
+    const scope = CancellationScope.current()
+    await Promise.all(
+      shards.map((_, index) => runShard(step, scope, { index, of: shards.length }, generation)),
+    )
+  }
+  /** One shard, phase by phase, until the scope is cancelled or it is blocked. */
+  const runShard = async (
+    step: RunShards,
+    scope: CancellationScope,
+    shard: ShardRef,
+    generation: number,
+  ): Promise<void> => {
+    // By this name the API knows which of the pending activities is whose.
+    const activities = proxyActivities<StreamActivities>({ ...engineRun, activityId: shardActivityId(shard) })
+    for (;;) {
+      const { pipeline: name, acknowledged, shards = [] } = memory
+      const mine = shards[shard.index]
+      if (mine === undefined || mine.blocked !== null) return
+      const ref = { pipeline: name, specGeneration: step.specGeneration, generation }
+      let outcome: StepOutcome
+      try {
+        outcome = await activities.runPipeline({ ...ref, until: untilOf(mine), acknowledged, shard })
+      } catch (error) {
+        const isCancelled = scope.consideredCancelled || error instanceof CancelledFailure
+        outcome = isCancelled ? { kind: 'interrupted' } : { kind: 'blocked', blocked: blockedBy(error) }
+      }
+      const before = memory
+      memory = shardEnded(memory, { index: shard.index, generation }, step, outcome, Date.now())
+      if (scope.consideredCancelled) return
+      if (!sameStep(step, nextStep(memory)) || isRunLong()) return scope.cancel()
+      memory = entered(memory, step, Date.now())
+      if (memory.seq !== before.seq) announce(before)
+      // Ended by itself without reaching anything: not worth a tight loop of events.
+      if (outcome.kind === 'drained' || outcome.kind === 'interrupted') await sleep('1s').catch(() => {})
+      if (scope.consideredCancelled) return
+    }
+  }
   const isRunLong = (): boolean =>
     workflowInfo().continueAsNewSuggested || changes >= (input.changesPerRun ?? defaultChangesPerRun)
 

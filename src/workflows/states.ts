@@ -15,8 +15,19 @@ import type {
   PipelineState,
   PipelineStatus,
 } from '../core/pipeline-control.ts'
+import {
+  blockedShard,
+  freshShards,
+  isWholeBlocked,
+  type ShardMemory,
+  shardAfter,
+  shardStatuses,
+  shardsAnew,
+  shardsOf,
+  stateOfShards,
+} from './shards.ts'
 
-export interface PipelineMemory extends PipelineStatus {
+export interface PipelineMemory extends Omit<PipelineStatus, 'shards'> {
   /** The generation that the engine was started with, where `specGeneration` differs from it in limits alone. Absent and null: the same. */
   readonly runs?: number | null
   /** The pre-checks of `specGeneration` passed, in this stretch of running. */
@@ -24,6 +35,8 @@ export interface PipelineMemory extends PipelineStatus {
   /** The load of `specGeneration` is done; survives pauses. */
   readonly loaded: boolean
   readonly caughtUp: boolean
+  /** Of a pipeline with several engines; then `loaded` and `caughtUp` above are not used, and `blocked` is what stops all of them. */
+  readonly shards?: readonly ShardMemory[]
   /** The last run ended without a worker's word that its engine drained: nobody had it, or its worker was lost. */
   readonly unconfirmed: boolean
   /** When the engine last ended because of a newer owner. */
@@ -40,6 +53,8 @@ export type Step =
       readonly specGeneration: number
       readonly until: 'loaded' | 'caught-up' | 'stopped'
     }
+  /** Every shard through its own phases, side by side. */
+  | { readonly do: 'run-shards'; readonly specGeneration: number }
   | { readonly do: 'rest'; readonly as: 'paused' | 'blocked' }
   | { readonly do: 'finish' }
 
@@ -59,6 +74,11 @@ const keptAcknowledgements = 100
 
 export const automatic = 'syncline'
 
+const withShards = (count: number | undefined): Pick<PipelineMemory, 'shards'> => {
+  const shards = shardsOf(count)
+  return shards === null ? {} : { shards }
+}
+
 export const created = (input: PipelineInput, nowMs: number): PipelineMemory => ({
   pipeline: input.pipeline,
   state: 'created',
@@ -73,6 +93,7 @@ export const created = (input: PipelineInput, nowMs: number): PipelineMemory => 
   checked: false,
   loaded: false,
   caughtUp: false,
+  ...withShards(input.shards),
   unconfirmed: false,
   fencedAtMs: null,
   seq: 1,
@@ -87,9 +108,12 @@ export const publicStatus = (memory: PipelineMemory): PipelineStatus => {
     fencedAtMs: _5,
     seq: _6,
     runs: _7,
+    shards,
     ...status
   } = memory
-  return status
+  if (shards === undefined) return status
+  const blocked = status.blocked ?? (status.state === 'blocked' ? blockedShard(shards) : null)
+  return { ...status, blocked, shards: shardStatuses(shards) }
 }
 
 export const nextStep = (memory: PipelineMemory): Step => {
@@ -99,6 +123,11 @@ export const nextStep = (memory: PipelineMemory): Step => {
   const specGeneration = runGeneration(memory)
   if (memory.generation === 0) return { do: 'claim' }
   if (!memory.checked) return { do: 'check', specGeneration }
+  if (memory.shards !== undefined) {
+    return isWholeBlocked(memory.shards)
+      ? { do: 'rest', as: 'blocked' }
+      : { do: 'run-shards', specGeneration }
+  }
   if (!memory.loaded) return { do: 'run', specGeneration, until: 'loaded' }
   return { do: 'run', specGeneration, until: memory.caughtUp ? 'stopped' : 'caught-up' }
 }
@@ -121,12 +150,14 @@ export const refusal = (
   if (wanted === 'stop') return `pipeline ${pipeline} is ${state === 'stopped' ? 'stopped' : 'stopping'}`
   switch (command) {
     case 'pause':
-      if (state === 'blocked') return `pipeline ${pipeline} is blocked and writes nothing`
+      // Where one shard is blocked, the others write.
+      if (state === 'blocked' && nextStep(memory).do === 'rest')
+        return `pipeline ${pipeline} is blocked and writes nothing`
       if (wanted === 'pause')
         return `pipeline ${pipeline} is ${state === 'paused' ? 'paused already' : 'pausing'}`
       return null
     case 'resume':
-      return memory.blocked !== null || wanted === 'pause' || isHeldBack(memory)
+      return memory.blocked !== null || state === 'blocked' || wanted === 'pause' || isHeldBack(memory)
         ? null
         : `pipeline ${pipeline} is ${state}`
     case 'respec':
@@ -159,10 +190,11 @@ const tryAgain = (memory: PipelineMemory): Pick<PipelineMemory, 'pending'> => {
 
 /** Goes on, through the pre-checks again; what blocked it counts as dealt with. What runs already only tries its held-back change again. */
 export const resumed = (memory: PipelineMemory, actor: string): PipelineMemory => {
-  if (memory.blocked === null && memory.wanted === 'run') {
+  const blocked = memory.blocked ?? blockedShard(memory.shards ?? [])
+  if (blocked === null && memory.wanted === 'run') {
     return changed({ ...memory, ...tryAgain(memory) }, actor, 'the held-back change is checked again')
   }
-  const at = memory.blocked?.at ?? null
+  const at = blocked?.at ?? null
   return changed(
     {
       ...fresh(memory),
@@ -181,9 +213,19 @@ export const respecified = (
   memory: PipelineMemory,
   actor: string,
   specGeneration: number,
+  shardCount?: number,
   detail = `spec generation ${specGeneration} applied`,
-): PipelineMemory =>
-  changed({ ...fresh(memory), ...inForce(specGeneration), loaded: false, blocked: null }, actor, detail)
+): PipelineMemory => {
+  const { shards: _, ...rest } = fresh(memory)
+  const next = {
+    ...rest,
+    ...withShards(shardCount),
+    ...inForce(specGeneration),
+    loaded: false,
+    blocked: null,
+  }
+  return changed(next, actor, detail)
+}
 
 /** Other tables: checked beside the stream where there is one, so that it stops for no longer than a restart, or not at all. */
 export const retabled = (
@@ -194,7 +236,7 @@ export const retabled = (
 ): PipelineMemory =>
   isRunning(memory)
     ? changed({ ...memory, pending: { specGeneration, refused: null } }, actor, detail)
-    : respecified(memory, actor, specGeneration, detail)
+    : respecified(memory, actor, specGeneration, memory.shards?.length, detail)
 
 /** Other limits, and otherwise what runs: a change that waits is thereby given up. */
 export const limited = (memory: PipelineMemory, actor: string, specGeneration: number): PipelineMemory =>
@@ -225,12 +267,20 @@ export const proposalChecked = (
     )
   }
   const detail = `spec generation ${specGeneration} checked and taken`
-  if (!isRunning(memory)) return respecified(memory, automatic, specGeneration, detail)
+  if (!isRunning(memory)) return respecified(memory, automatic, specGeneration, memory.shards?.length, detail)
   // The checks hold for it, and so does the claim: the target's marks stay whose they are.
-  return changed({ ...memory, ...inForce(specGeneration), loaded: false, caughtUp: false }, automatic, detail)
+  const anew = memory.shards === undefined ? {} : { shards: shardsAnew(memory.shards) }
+  return changed(
+    { ...memory, ...anew, ...inForce(specGeneration), loaded: false, caughtUp: false },
+    automatic,
+    detail,
+  )
 }
 
-const isRunning = (memory: PipelineMemory): boolean => nextStep(memory).do === 'run'
+const isRunning = (memory: PipelineMemory): boolean => {
+  const step = nextStep(memory)
+  return step.do === 'run' || step.do === 'run-shards'
+}
 
 const inForce = (specGeneration: number): Pick<PipelineMemory, 'specGeneration' | 'runs' | 'pending'> => ({
   specGeneration,
@@ -242,14 +292,14 @@ const inForce = (specGeneration: number): Pick<PipelineMemory, 'specGeneration' 
 
 /** The state that is shown while `step` is done. */
 export const entered = (memory: PipelineMemory, step: Step, nowMs: number): PipelineMemory => {
-  const state = stateOf(step)
+  const state = stateOf(step, memory)
   if (state === memory.state) return memory
   // Where a person's wish is fulfilled, the person stays named.
   const isWished = state === 'stopped' || state === 'paused'
   return changed(
     { ...memory, state, sinceMs: nowMs },
     isWished ? memory.actor : automatic,
-    entryDetail(memory, step),
+    entryDetail(memory, step, state),
   )
 }
 
@@ -289,6 +339,26 @@ export const runEnded = (
   }
 }
 
+/** All shards begin to run: nothing is known yet of how they end. */
+export const shardsStarted = (memory: PipelineMemory): PipelineMemory => ({ ...memory, unconfirmed: false })
+
+/** @param generation under which the shard ran: what it says after another was claimed, or asked for, changes nothing */
+export const shardEnded = (
+  memory: PipelineMemory,
+  { index, generation }: { readonly index: number; readonly generation: number },
+  step: Step,
+  outcome: StepOutcome,
+  nowMs: number,
+): PipelineMemory => {
+  const shard = memory.shards?.[index]
+  const unconfirmed = memory.unconfirmed || outcome.kind === 'interrupted'
+  if (shard === undefined || memory.generation !== generation || isOutdated(memory, step))
+    return { ...memory, unconfirmed }
+  const after = shardAfter(shard, outcome)
+  if (after === null) return fenced(memory, nowMs)
+  return { ...memory, unconfirmed, shards: (memory.shards ?? []).with(index, after) }
+}
+
 /** Once: take the pipeline back with a newer generation. Again within the window: somebody else does the same, so a person decides. */
 const fenced = (memory: PipelineMemory, nowMs: number): PipelineMemory => {
   const quarrel = memory.fencedAtMs !== null && nowMs - memory.fencedAtMs < quarrelWindowMs
@@ -313,6 +383,7 @@ const fresh = (memory: PipelineMemory): PipelineMemory => ({
   generation: 0,
   checked: false,
   caughtUp: false,
+  ...(memory.shards === undefined ? {} : { shards: freshShards(memory.shards) }),
 })
 
 const changed = (memory: PipelineMemory, actor: string, detail: string): PipelineMemory => ({
@@ -328,13 +399,15 @@ const isOutdated = (memory: PipelineMemory, step: Step): boolean =>
 const acknowledge = (acknowledged: readonly string[], at: string): readonly string[] =>
   [...acknowledged.filter((id) => id !== at), at].slice(-keptAcknowledgements)
 
-const stateOf = (step: Step): PipelineState => {
+const stateOf = (step: Step, memory: PipelineMemory): PipelineState => {
   switch (step.do) {
     case 'claim':
     case 'check':
       return 'checking'
     case 'run':
       return step.until === 'loaded' ? 'loading' : step.until === 'caught-up' ? 'catching-up' : 'streaming'
+    case 'run-shards':
+      return stateOfShards(memory.shards ?? [])
     case 'rest':
       return step.as
     case 'finish':
@@ -342,21 +415,24 @@ const stateOf = (step: Step): PipelineState => {
   }
 }
 
-const entryDetail = (memory: PipelineMemory, step: Step): string => {
+const entryDetail = (memory: PipelineMemory, step: Step, state: PipelineState): string => {
   switch (step.do) {
     case 'claim':
     case 'check':
       return `checking spec generation ${memory.specGeneration}`
     case 'run':
-      return step.until === 'loaded'
-        ? 'checks passed'
-        : step.until === 'caught-up'
-          ? 'load done'
-          : 'caught up'
+    case 'run-shards':
+      if (state === 'blocked') return blockedDetail(memory)
+      return state === 'loading' ? 'checks passed' : state === 'catching-up' ? 'load done' : 'caught up'
     case 'rest':
-      if (memory.blocked !== null) return `${memory.blocked.code}: ${memory.blocked.message}`
+      if (step.as === 'blocked') return blockedDetail(memory)
       return memory.unconfirmed ? 'paused; no worker confirmed the drain' : 'paused'
     case 'finish':
       return memory.unconfirmed ? 'stopped; no worker confirmed the drain' : 'stopped'
   }
+}
+
+const blockedDetail = (memory: PipelineMemory): string => {
+  const blocked = memory.blocked ?? blockedShard(memory.shards ?? [])
+  return blocked === null ? 'blocked' : `${blocked.code}: ${blocked.message}`
 }

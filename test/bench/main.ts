@@ -8,6 +8,7 @@ import { parseArgs } from 'node:util'
 import type { Bench, BenchContext } from './bench.ts'
 import { catchupHot, catchupInsert, catchupOltp, globalOrder } from './benches/catchup.ts'
 import { decode } from './benches/decode.ts'
+import { idle } from './benches/idle.ts'
 import { latency } from './benches/latency.ts'
 import { load } from './benches/load.ts'
 import { memory } from './benches/memory.ts'
@@ -27,6 +28,7 @@ const benches: Readonly<Record<string, Bench>> = {
   load,
   scale,
   wan,
+  idle,
 }
 
 const usage = `npm run bench -- [NAME ...] [options]

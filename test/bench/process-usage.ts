@@ -19,6 +19,19 @@ export async function peakMegabytes(pid: number): Promise<number> {
   return (Number(kibibytes) * 1024) / 1e6
 }
 
+/** What it has resident now, in MB (10^6). */
+export async function residentMegabytes(pid: number): Promise<number> {
+  const [, kibibytes] = /^VmRSS:\s+(\d+) kB$/m.exec(await readFile(`/proc/${pid}/status`, 'utf8')) ?? []
+  return (Number(kibibytes) * 1024) / 1e6
+}
+
+/** The process and all that it has started, and what those have. */
+export async function processTree(pid: number): Promise<number[]> {
+  const children = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8')
+  const below = await Promise.all(children.split(' ').filter(Boolean).map(Number).map(processTree))
+  return [pid, ...below.flat()]
+}
+
 /** CPU seconds that each named process uses while `work` runs, and the wall time. */
 export async function measured(
   pids: Readonly<Record<string, number>>,

@@ -37,10 +37,21 @@ const flags = [
   '--replica-parallel-workers=4',
 ] as const
 
-export async function startServers(options: { readonly replica: boolean }): Promise<BenchServers> {
+export async function startServers(options: {
+  readonly replica: boolean
+  /** More flags, for all servers alike. */
+  readonly flags?: readonly string[]
+}): Promise<BenchServers> {
   const names = ['source', 'target', ...(options.replica ? ['replica'] : [])]
   const started = await Promise.allSettled(
-    names.map((name, i) => startMysql({ name, serverId: 301 + i, durable: true, extraArgs: flags })),
+    names.map((name, i) =>
+      startMysql({
+        name,
+        serverId: 301 + i,
+        durable: true,
+        extraArgs: [...flags, ...(options.flags ?? [])],
+      }),
+    ),
   )
   const servers = started.flatMap((outcome) => (outcome.status === 'fulfilled' ? [outcome.value] : []))
   const discard = (): Promise<unknown> => Promise.all(servers.map((server) => server.discard()))

@@ -1,7 +1,7 @@
 /*
  * Records the scenarios' histories from real runs into test/replay/histories/, one file for each run of a chain.
  *
- *   node test/replay/record.ts RELEASE        for example: node test/replay/record.ts 0.1
+ *   node test/replay/record.ts RELEASE [SCENARIO ...]       for example: node test/replay/record.ts 0.1 shards
  *
  * Run it once for each release whose workflows went to users, and keep the files of all former ones: a pipeline that was started under them may
  * run for years. A change that cannot replay them needs `patched` in the workflow, not a new recording.
@@ -13,8 +13,9 @@ import { startTemporal } from '../../dev/temporal.ts'
 import { startScriptedWorker } from '../contract/temporal/scripted-worker.ts'
 import { scenarios } from './scenarios.ts'
 
-const release = process.argv[2]
-if (release === undefined) throw new Error('which release is recorded? node test/replay/record.ts RELEASE')
+const [release, ...only] = process.argv.slice(2)
+if (release === undefined)
+  throw new Error('which release is recorded? node test/replay/record.ts RELEASE [SCENARIO ...]')
 
 const folder = fileURLToPath(new URL(`./histories/${release}/`, import.meta.url))
 await mkdir(folder, { recursive: true })
@@ -22,6 +23,7 @@ const temporal = await startTemporal({ ui: false })
 const worker = await startScriptedWorker(temporal)
 try {
   for (const [name, live] of Object.entries(scenarios)) {
+    if (only.length > 0 && !only.includes(name)) continue
     const pipeline = await live(worker)
     await pipeline.handle.result()
     const { workflowId } = pipeline.handle

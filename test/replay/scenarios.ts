@@ -92,6 +92,32 @@ export const scenarios: Readonly<Record<string, (worker: ScriptedWorker) => Prom
     return pipeline
   },
 
+  async shards(worker) {
+    let isMended = false
+    const pipeline = await worker.start(
+      {
+        ...healthy,
+        run: async (input, untilCancelled) =>
+          input.shard?.index === 1 && input.until === 'stopped' && !isMended
+            ? { kind: 'blocked', blocked: blocked('SYNC-2301', 'uuid:9') }
+            : healthy.run(input, untilCancelled),
+      },
+      { shards: 2, changesPerRun: 12 },
+    )
+    await pipeline.reaches(({ state }) => state === 'blocked')
+    isMended = true
+    await pipeline.update('resume')
+    const all = () => pipeline.reaches(({ state }) => state === 'streaming' && pipeline.active === 2)
+    await all()
+    await pipeline.update('pause')
+    await pipeline.update('resume')
+    await all()
+    await pipeline.update('respec', { specGeneration: 2, shards: 3 })
+    await pipeline.reaches(({ specGeneration }) => specGeneration === 2 && pipeline.active === 3)
+    await pipeline.update('stop')
+    return pipeline
+  },
+
   async cancelled(worker) {
     const pipeline = await worker.start()
     await pipeline.streams()

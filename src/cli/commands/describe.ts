@@ -1,6 +1,11 @@
 /** `describe`: everything that is known of one resource. */
 import { Argument, type Command } from 'commander'
-import type { PipelineResource, PipelineStatusAnswer, StatisticsAnswer } from '../../api/wire.ts'
+import type {
+  PipelineResource,
+  PipelineStatusAnswer,
+  ShardStatusAnswer,
+  StatisticsAnswer,
+} from '../../api/wire.ts'
 import { type CommandContext, clientOf, optionsOf } from '../context.ts'
 import { limitsText } from '../limits-text.ts'
 import { countText, durationText, encoded, lagText } from '../output.ts'
@@ -70,7 +75,9 @@ export function pipelineText(
       [
         'Position',
         engine.position === null
-          ? 'none yet'
+          ? status.shards === null
+            ? 'none yet'
+            : 'one for each shard'
           : `${engine.position.token}${engine.position.ordinal > 0 ? ` + ${engine.position.ordinal}` : ''}`,
       ],
       [
@@ -88,6 +95,7 @@ export function pipelineText(
     )
   }
   if (status.retention !== null) lines.push(['Log kept', retentionText(status.retention, engine !== null)])
+  for (const shard of status.shards ?? []) lines.push([`Shard ${shard.shard}`, shardText(shard)])
   if (status.workflow !== null)
     lines.push(['Workflow', `${status.workflow.id}, run ${status.workflow.runId}`])
   for (const warning of status.warnings) lines.push(['Warning', warning])
@@ -121,6 +129,24 @@ const throttledLines = ({ throttled }: NonNullable<PipelineStatusAnswer['engine'
     const why = throttled?.[part] ?? null
     return why === null ? [] : [['Throttled', `the ${part}, by ${why}`] as [string, string]]
   })
+
+function shardText({ state, engine, blocked, worker, attempt }: ShardStatusAnswer): string {
+  const parts: string[] = [state ?? 'unknown']
+  if (blocked !== null) parts.push(`${blocked.code} ${blocked.message}`)
+  if (engine !== null) {
+    const { phase, lagMs, rowsApplied, load, retrying } = engine
+    if (retrying !== null) parts.push(`retrying ${retrying.code}: ${retrying.message}`)
+    else if (phase !== state) parts.push(phase)
+    parts.push(
+      `lag ${lagText(lagMs)}`,
+      `${countText(rowsApplied)} rows`,
+      `${load.tablesDone} of ${load.tables} tables`,
+    )
+    if (engine.position !== null) parts.push(`at ${engine.position.token}`)
+  }
+  if (worker !== null) parts.push(`on ${worker}, attempt ${attempt ?? 1}`)
+  return parts.join(', ')
+}
 
 const generationText = (stored: number, observed: number | null): string =>
   observed === null || observed === stored ? String(stored) : `${stored}, running ${observed}`

@@ -44,19 +44,42 @@ export function addLag(program: Command, context: CommandContext): void {
     })
 }
 
-const sampleOf = ({ name, state, engine }: PipelineStatusAnswer) => ({
+const sampleOf = ({ name, state, engine, shards }: PipelineStatusAnswer) => ({
   at: new Date().toISOString(),
   name,
   state,
   lagMs: engine?.lagMs ?? null,
   rowsPerSecond: engine?.rowsPerSecond ?? null,
   rowsApplied: engine?.rowsApplied ?? null,
+  // `lagMs` is the greatest of theirs.
+  ...(shards === null
+    ? {}
+    : {
+        shards: shards.map(({ shard, state: its, engine: one }) => ({
+          shard,
+          state: its,
+          lagMs: one?.lagMs ?? null,
+        })),
+      }),
 })
 
 // Widths are fixed, so that the lines of --watch stand under each other.
-const lagTable = ({ at, state, lagMs, rowsPerSecond, rowsApplied }: ReturnType<typeof sampleOf>): string =>
+const lagTable = ({
+  at,
+  state,
+  lagMs,
+  rowsPerSecond,
+  rowsApplied,
+  shards,
+}: ReturnType<typeof sampleOf>): string =>
   table(
-    ['TIME'.padEnd(24), 'STATE'.padEnd(11), 'LAG'.padEnd(12), 'ROWS/S'.padEnd(10), 'ROWS'],
+    [
+      'TIME'.padEnd(24),
+      'STATE'.padEnd(11),
+      'LAG'.padEnd(12),
+      'ROWS/S'.padEnd(10),
+      ...(shards === undefined ? ['ROWS'] : ['ROWS'.padEnd(12), 'LAG OF SHARDS']),
+    ],
     [
       [
         at,
@@ -64,6 +87,9 @@ const lagTable = ({ at, state, lagMs, rowsPerSecond, rowsApplied }: ReturnType<t
         lagMs === null ? '-' : lagText(lagMs),
         rowsPerSecond === null ? '-' : countText(rowsPerSecond),
         rowsApplied === null ? '-' : countText(rowsApplied),
+        ...(shards === undefined
+          ? []
+          : [shards.map((shard) => (shard.lagMs === null ? '-' : lagText(shard.lagMs))).join(', ')]),
       ],
     ],
   )

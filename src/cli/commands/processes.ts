@@ -53,8 +53,14 @@ export function addWorker(program: Command, context: CommandContext): void {
         .env('SYNCLINE_ENGINE_HEAP')
         .argParser(parseSize),
     )
+    .addOption(
+      new Option('--max-pipelines <n>', 'engines that this worker runs at most')
+        .env('SYNCLINE_MAX_PIPELINES')
+        .argParser(parseCount)
+        .default(500),
+    )
     .action(async (_: unknown, command: Command) => {
-      const options = optionsOf<{ role: WorkerRole; engineHeap?: number }>(command)
+      const options = optionsOf<{ role: WorkerRole; engineHeap?: number; maxPipelines: number }>(command)
       const { runWorker } = await import('../../worker.ts')
       await runWorker({
         role: options.role,
@@ -62,6 +68,7 @@ export function addWorker(program: Command, context: CommandContext): void {
         namespace: options.namespace,
         storePath: options.store,
         dataDir: options.dataDir,
+        maxPipelines: options.maxPipelines,
         ...(options.prefix === undefined ? {} : { taskQueuePrefix: options.prefix }),
         ...(options.engineHeap === undefined
           ? {}
@@ -83,6 +90,12 @@ function parseSize(text: string): number {
   }
   if (bytes < leastHeapBytes) throw new InvalidArgumentError('An engine needs 128MiB at least.')
   return bytes
+}
+
+function parseCount(text: string): number {
+  const count = Number(text)
+  if (!Number.isInteger(count) || count < 1) throw new InvalidArgumentError('Expected a number from 1 on.')
+  return count
 }
 
 export function parseListen(text: string): { host: string; port: number } {

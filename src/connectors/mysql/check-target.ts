@@ -3,7 +3,7 @@
  *
  * Every finding names the statement that mends it. A server that is read-only is reported alone: nothing else can be tried there.
  */
-import { SyncError } from '../../core/errors.ts'
+import { catalogue, SyncError } from '../../core/errors.ts'
 import { type TableId, tableName } from '../../core/schema.ts'
 import type { Finding, PipelineScope } from '../contract.ts'
 import { readNameCase, readTablesByName, type TableDetail } from './catalogue.ts'
@@ -11,8 +11,8 @@ import { checkTargetTable } from './check-target-table.ts'
 import type { MysqlEndpoint } from './config.ts'
 import { type Connection, connect } from './connection.ts'
 import { finding, findingOf, readAccount, readVariables, shownName } from './finding.ts'
-import { readJoinedTables, tablesWithRows } from './joined-tables.ts'
-import { lostMessage, lostRemedy, nothingPlanned, planCreation } from './prepare-target.ts'
+import { marksOf, readJoinedTables, tablesWithRows } from './joined-tables.ts'
+import { lostMessage, lostRemedy, nothingPlanned, otherDivision, planCreation } from './prepare-target.ts'
 import { textLiteral } from './sql-text.ts'
 import { checkTargetPrivileges } from './target-privileges.ts'
 
@@ -53,6 +53,7 @@ async function checkAll(connection: Connection, scope: PipelineScope): Promise<F
   } catch (error) {
     findings.push(findingOf(error))
   }
+  findings.push(...(await checkDivision(connection, scope)))
   findings.push(...(await checkNames(connection, scope)))
   findings.push(...(await checkTargetPrivileges(connection, account, scope, targets, planned.tables)))
   const source = await readSource(scope)
@@ -73,6 +74,17 @@ async function checkAll(connection: Connection, scope: PipelineScope): Promise<F
   findings.push(...(await checkConstraints(connection, scope, source?.checks ?? new Set())))
   findings.push(...(await checkRows(connection, scope, targets)))
   return findings
+}
+
+/** The API refuses this change; here stands what was really written, whatever the store knows. */
+async function checkDivision(connection: Connection, scope: PipelineScope): Promise<Finding[]> {
+  const other = await otherDivision(connection, scope).catch((error: unknown) => {
+    if (error instanceof SyncError && error.code === 'SYNC-3103') return null
+    throw error
+  })
+  if (other === null) return []
+  const { title, remedy } = catalogue['SYNC-4005']
+  return [finding('SYNC-4005', 'error', `${title}: its marks are named ${other} there`, remedy)]
 }
 
 async function checkReadOnly(connection: Connection): Promise<Finding | null> {
@@ -313,7 +325,7 @@ async function checkRows(
       if (error instanceof SyncError && error.code === 'SYNC-3103') return otherwise
       throw error
     }
-  const joined = await readJoinedTables(connection, scope.pipeline).catch(unlessDenied(null))
+  const joined = await readJoinedTables(connection, marksOf(scope)).catch(unlessDenied(null))
   const ids = scope.mappings
     .filter(({ source, target }) => targets.has(tableName(target)) && joined?.has(tableName(source)) !== true)
     .map(({ target }) => target)

@@ -27,6 +27,8 @@ export interface ConnectOptions {
   readonly signal?: AbortSignal
   /** Silence after which the server is asked whether a statement still runs. Default 5000. */
   readonly silentMs?: number
+  /** How often an idle connection is asked for a sign of life, below the wait_timeout of its role. Default 4,000. */
+  readonly pingMs?: number
   /** More session variables, as SQL after `SET`, such as "SESSION foo = 1". */
   readonly setUp?: readonly string[]
 }
@@ -91,6 +93,7 @@ export async function connect(
     probe: () => probe(config, side, opened.threadId),
     onLost: () => signal?.removeEventListener('abort', onAbort),
     ...(options.silentMs === undefined ? {} : { silentMs: options.silentMs }),
+    ...(options.pingMs === undefined ? {} : { pingMs: options.pingMs }),
   })
   signal?.addEventListener('abort', onAbort, { once: true })
   try {

@@ -7,7 +7,7 @@
  */
 import { SyncError } from '../../core/errors.ts'
 import { type TableId, tableName } from '../../core/schema.ts'
-import type { MappedTable } from '../contract.ts'
+import type { MappedTable, PipelineScope } from '../contract.ts'
 import { textOf } from './catalogue.ts'
 import type { Connection } from './connection.ts'
 import { loadTable } from './sink/mark-table.ts'
@@ -15,14 +15,20 @@ import { qualifiedName, textLiteral } from './sql-text.ts'
 
 const tablesPerRoundTrip = 200
 
+/** The names under which the pipeline's engines write: one for each shard. */
+export const marksOf = ({ pipeline, marks }: PipelineScope): readonly string[] => marks?.own ?? [pipeline]
+
+/** For `IN (...)`. */
+export const namesOf = (marks: readonly string[]): string => marks.map((name) => textLiteral(name)).join(', ')
+
 /** Source tables by `schema.table`; null: no pipeline has ever written here. */
 export async function readJoinedTables(
   connection: Connection,
-  pipeline: string,
+  marks: readonly string[],
 ): Promise<ReadonlySet<string> | null> {
   try {
     const { rows } = await connection.query(
-      `SELECT table_name FROM ${loadTable} WHERE pipeline = ${textLiteral(pipeline)}`,
+      `SELECT table_name FROM ${loadTable} WHERE pipeline IN (${namesOf(marks)})`,
     )
     return new Set(rows.map((row) => textOf(row[0])))
   } catch (error) {
@@ -58,12 +64,12 @@ export async function tablesWithRows(
 /** Empties a target table unless its source table has joined. Assumes foreign key checks are off. */
 export async function emptyUnlessJoined(
   connection: Connection,
-  pipeline: string,
+  marks: readonly string[],
   { source, target }: MappedTable,
 ): Promise<void> {
   // TRUNCATE, not DELETE: no undo log, and AUTO_INCREMENT starts anew.
   const truncate = `TRUNCATE TABLE ${qualifiedName(target)}`
-  const joined = `SELECT 1 FROM ${loadTable} WHERE pipeline = ${textLiteral(pipeline)} AND table_name = ${textLiteral(tableName(source))}`
+  const joined = `SELECT 1 FROM ${loadTable} WHERE pipeline IN (${namesOf(marks)}) AND table_name = ${textLiteral(tableName(source))}`
   const bytes = Buffer.from(truncate, 'latin1').toString('hex')
   try {
     await connection.queryAll(

@@ -13,8 +13,15 @@ import { readTablesByName, textOf } from './catalogue.ts'
 import type { MysqlEndpoint } from './config.ts'
 import { type Connection, connect } from './connection.ts'
 import { targetDefinition } from './create-table.ts'
-import { emptyUnlessJoined, isAbsent, readJoinedTables, tablesWithRows } from './joined-tables.ts'
-import { loadTable } from './sink/mark-table.ts'
+import {
+  emptyUnlessJoined,
+  isAbsent,
+  marksOf,
+  namesOf,
+  readJoinedTables,
+  tablesWithRows,
+} from './joined-tables.ts'
+import { loadTable, markTable } from './sink/mark-table.ts'
 import { qualifiedName, textLiteral } from './sql-text.ts'
 
 /** @throws SyncError 21xx, 31xx; SYNC-3201 where a table is missing and cannot be created */
@@ -40,7 +47,7 @@ async function emptyTables(
   scope: PipelineScope,
   created: readonly TableId[],
 ): Promise<void> {
-  const joined = await readJoinedTables(connection, scope.pipeline)
+  const joined = await readJoinedTables(connection, marksOf(scope))
   const isNew = new Set(created.map((id) => tableName(id)))
   const others = scope.mappings.filter(
     ({ source, target }) => joined?.has(tableName(source)) !== true && !isNew.has(tableName(target)),
@@ -52,14 +59,32 @@ async function emptyTables(
   )
   // Checks of foreign keys are off, so order does not matter.
   for (const id of full)
-    await emptyUnlessJoined(connection, scope.pipeline, targets.get(tableName(id)) as MappedTable)
+    await emptyUnlessJoined(connection, marksOf(scope), targets.get(tableName(id)) as MappedTable)
+}
+
+/**
+ * A name under which the pipeline has written here, divided otherwise than now; null: there is none. Its tables were shared out in
+ * another way then, and each share stands at a position of its own.
+ */
+export async function otherDivision(connection: Connection, scope: PipelineScope): Promise<string | null> {
+  if (scope.marks === undefined) return null
+  const family = scope.marks.family.map((name) => `pipeline LIKE ${textLiteral(name)}`).join(' OR ')
+  try {
+    const { rows } = await connection.query(
+      `SELECT pipeline FROM ${markTable} WHERE (${family}) AND pipeline NOT IN (${namesOf(marksOf(scope))}) AND to_position IS NOT NULL LIMIT 1`,
+    )
+    return rows[0] === undefined ? null : textOf(rows[0][0])
+  } catch (error) {
+    if (isAbsent(error)) return null
+    throw error
+  }
 }
 
 /** The source tables whose load has begun here, by `schema.table`. */
-async function readLoadedTables(connection: Connection, pipeline: string): Promise<ReadonlySet<string>> {
+async function readLoadedTables(connection: Connection, scope: PipelineScope): Promise<ReadonlySet<string>> {
   try {
     const { rows } = await connection.query(
-      `SELECT table_name FROM ${loadTable} WHERE pipeline = ${textLiteral(pipeline)} AND (done <> 0 OR after_key IS NOT NULL)`,
+      `SELECT table_name FROM ${loadTable} WHERE pipeline IN (${namesOf(marksOf(scope))}) AND (done <> 0 OR after_key IS NOT NULL)`,
     )
     return new Set(rows.map((row) => textOf(row[0])))
   } catch (error) {
@@ -93,7 +118,7 @@ export async function planCreation(target: Connection, scope: PipelineScope): Pr
   )
   const absent = scope.mappings.filter((mapping) => !there.has(tableName(mapping.target)))
   if (absent.length === 0) return nothingPlanned
-  const loaded = await readLoadedTables(target, scope.pipeline)
+  const loaded = await readLoadedTables(target, scope)
   const lost = absent.filter(({ source }) => loaded.has(tableName(source))).map((mapping) => mapping.target)
   const missing = absent.filter(({ source }) => !loaded.has(tableName(source)))
   if (missing.length === 0) return { ...nothingPlanned, lost }
@@ -119,7 +144,8 @@ async function planFrom(
   scope: PipelineScope,
   missing: readonly MappedTable[],
 ): Promise<PlannedCreation> {
-  const bySource = new Map(scope.mappings.map((mapping) => [tableName(mapping.source), mapping.target]))
+  const everywhere = [...(scope.elsewhere ?? []), ...scope.mappings]
+  const bySource = new Map(everywhere.map((mapping) => [tableName(mapping.source), mapping.target]))
   const targetOf = (id: TableId): TableId | null => bySource.get(tableName(id)) ?? null
   const statements: string[] = []
   const warnings: Finding[] = []

@@ -10,6 +10,7 @@
  */
 import type { Socket } from 'node:net'
 import type { SyncError } from '../../core/errors.ts'
+import { alignedInterval } from './aligned-interval.ts'
 import { classify, type Side } from './errors.ts'
 import { createAnswerReader, type QueryResult, type RowDecoding } from './text-protocol.ts'
 
@@ -105,7 +106,7 @@ export function createSession(deps: SessionDeps): Connection {
   const lose = (error: unknown): void => {
     if (lost !== undefined) return
     lost = classify(error, side)
-    clearInterval(clock)
+    stopClock()
     socket.destroy()
     deps.onLost?.()
     const jobs = [...inFlight.splice(0).map(({ job }) => job), ...waiting.splice(0)]
@@ -238,7 +239,8 @@ export function createSession(deps: SessionDeps): Connection {
     }
   }
 
-  const clock = setInterval(() => {
+  // Idle connections do not keep a process alive; one with a statement in flight is kept by its socket.
+  const stopClock = alignedInterval(checkEveryMs, () => {
     const nowMs = performance.now()
     const [flight] = inFlight
     if (flight === undefined) {
@@ -255,9 +257,7 @@ export function createSession(deps: SessionDeps): Connection {
     }
     const dueMs = idleSeenAtMs === undefined ? lastMovedAtMs + silentMs : idleSeenAtMs + secondLookMs
     if (!probing && nowMs >= dueMs) void look()
-  }, checkEveryMs)
-  // Idle connections do not keep a process alive; one with a statement in flight is kept by its socket.
-  clock.unref()
+  })
 
   const run = (packet: Buffer, options: QueryOptions): Promise<QueryResult[]> =>
     new Promise((resolve, reject) => {
@@ -294,7 +294,7 @@ export function createSession(deps: SessionDeps): Connection {
       if (lost !== undefined) throw lost
       if (inFlight.length > 0) throw new Error('a statement is in flight on the connection to be given away')
       detached = true
-      clearInterval(clock)
+      stopClock()
       socket.off('data', onData)
       socket.off('error', lose)
       socket.off('end', onEnd)
@@ -307,7 +307,7 @@ export function createSession(deps: SessionDeps): Connection {
     async close() {
       if (detached) return
       if (lost === undefined && inFlight.length === 0) {
-        clearInterval(clock)
+        stopClock()
         lost = classify(networkError('PROTOCOL_CONNECTION_LOST', 'the connection was closed here'), side)
         deps.onLost?.()
         socket.off('close', onEnd)

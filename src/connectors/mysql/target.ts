@@ -6,6 +6,7 @@ import type { Sink, Target } from '../contract.ts'
 import { readTablesByName } from './catalogue.ts'
 import type { MysqlEndpoint } from './config.ts'
 import { connect } from './connection.ts'
+import { createConnectionPool } from './connection-pool.ts'
 import { classify } from './errors.ts'
 import { parkedOf, selectParked } from './sink/quarantine-table.ts'
 import { createSink } from './sink/sink.ts'
@@ -13,18 +14,19 @@ import { identifier, qualifiedName } from './sql-text.ts'
 
 /** @throws SyncError 31xx when the target cannot be reached or refuses the login */
 export async function openMysqlTarget(config: MysqlEndpoint): Promise<Target> {
-  const connection = await connect(config, 'admin', { side: 'target' })
+  const open = () => connect(config, 'admin', { side: 'target' })
+  const pool = createConnectionPool(open, { first: await open() })
   const sinks = new Set<Sink>()
   return {
     async tables(ids) {
-      const details = await readTablesByName(connection, ids)
+      const details = await pool.use((connection) => readTablesByName(connection, ids))
       return new Map([...details].map(([name, detail]) => [name, detail.shape]))
     },
     async hasDefaultsOnly(table, columns) {
       const others = columns.map((column) => `NOT (${identifier(column)} <=> DEFAULT(${identifier(column)}))`)
       try {
-        const { rows } = await connection.query(
-          `SELECT 1 FROM ${qualifiedName(table)} WHERE ${others.join(' OR ')} LIMIT 1`,
+        const { rows } = await pool.use((connection) =>
+          connection.query(`SELECT 1 FROM ${qualifiedName(table)} WHERE ${others.join(' OR ')} LIMIT 1`),
         )
         return rows.length === 0
       } catch (error) {
@@ -35,7 +37,8 @@ export async function openMysqlTarget(config: MysqlEndpoint): Promise<Target> {
     },
     async parked(pipeline) {
       try {
-        return (await connection.query(selectParked(pipeline))).rows.map(parkedOf)
+        const { rows } = await pool.use((connection) => connection.query(selectParked(pipeline)))
+        return rows.map(parkedOf)
       } catch (error) {
         const failure = classify(error, 'target')
         // No pipeline has ever written here, or none of a version that could park tables.
@@ -51,7 +54,7 @@ export async function openMysqlTarget(config: MysqlEndpoint): Promise<Target> {
     // Whoever ends an engine that does not end by itself has the target alone: nothing of it may go on writing.
     async close() {
       await Promise.all([...sinks].map((sink) => sink.close()))
-      await connection.close()
+      await pool.close()
     },
   }
 }

@@ -199,6 +199,27 @@ describe('tables and columns', () => {
   })
 })
 
+it('marks of the pipeline under another number of shards', async () => {
+  const name = await pair('id INT PRIMARY KEY')
+  for (const statement of createStatements) await target.query(statement)
+  const marksOf = (own: readonly string[]) => ({ marks: { own, family: ['p', 'p#%'] } })
+  const four = marksOf(['p#1/4', 'p#2/4', 'p#3/4', 'p#4/4'])
+  // One that has not written, and one of a pipeline that is called almost so.
+  await target.query(
+    "INSERT INTO syncline.apply_mark (pipeline, slot, epoch, to_position) VALUES ('p#2/4', 0, 1, '{}'), ('p#1/2', 0, 1, NULL), ('pp', 0, 1, '{}')",
+  )
+  expect(await check([mapped(name)], four)).toEqual([])
+  for (const own of [['p'], ['p#1/2', 'p#2/2']]) {
+    const findings = await check([mapped(name)], marksOf(own))
+    expect(brief(findings)).toEqual(['SYNC-4005 error'])
+    expect(findings[0]?.message).toContain('p#2/4')
+  }
+  // What any shard has written is the pipeline's own.
+  await target.query(`INSERT INTO ${name} VALUES (1)`)
+  expect(await check([mapped(name)], four)).toEqual([])
+  await target.query('DROP DATABASE syncline')
+})
+
 describe('keys', () => {
   it('that differ', async () => {
     const name = await pair('a INT, b INT, PRIMARY KEY (a, b)', 'a INT, b INT, PRIMARY KEY (a)')

@@ -108,10 +108,11 @@ test('a connection that is cut among the packets leaves nothing behind', async (
   await other.query('BEGIN')
   await other.query(`INSERT INTO ${f.database}.t VALUES (6000, 'code 6000', 'held')`)
   const writing = refusal(sink.applyLane(header(batch, 2), 1, 1, lane(work(d, rows))))
+  // The lane connects, and says so, before it writes.
+  await sleep(300)
   const { rows: marks } = await f.sql.query(
     `SELECT connection_id FROM syncline.apply_mark WHERE pipeline = _utf8mb4'${f.pipeline}' AND slot = 1`,
   )
-  await sleep(300)
   await f.sql.query(`KILL ${String(marks[0]?.[0])}`)
   expect((await writing).code).toBe('SYNC-3101')
   await other.query('ROLLBACK')

@@ -4,6 +4,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import type { Connection } from '../../../src/connectors/mysql/connection.ts'
+import { createSink } from '../../../src/connectors/mysql/sink/sink.ts'
 import type { Destination } from '../../../src/core/plan.ts'
 import { type Proxy, startProxy } from '../../support/proxy.ts'
 import { sharedTarget } from '../../support/servers.ts'
@@ -240,6 +241,55 @@ test('a connection killed inside a lane is SYNC-3101, and the lane is not half-w
     ['2', '0'],
     ['3', '33'],
   ])
+})
+
+test('a predecessor that stays inside a lane is killed as well: its connection was named before it wrote', async () => {
+  const old = await f.owner(1n)
+  await old.sink.begin(at(0))
+  await old.sink.writeHeader(header(1, 2))
+  await blockRow(2)
+  const writing = codeOf(old.sink.applyLane(header(1, 2), 2, 1, lane(work(d, [[2, 22]]))))
+  await waitsFor(f.database, 't')
+  const { resume } = await f.owner(2n)
+  expect(resume.unfinished?.confirmed).toEqual([0, 0])
+  expect(await writing).toBe('SYNC-3101')
+  await blocker.query('ROLLBACK')
+})
+
+test('lanes disconnect when no large batch comes, and connect again with the next', async () => {
+  const open = new Set<Connection>()
+  const server = await sharedTarget()
+  const connect = async () => {
+    const connection = await openConnection(server)
+    open.add(connection)
+    return connection
+  }
+  const connected = () =>
+    [...open].filter((connection) => !connection.isLost).map(({ threadId }) => `${threadId}`)
+  const sink = await createSink(connect, f.pipeline, { lanes: 2, loadWriters: 0, origin: 'here' }, 200)
+  try {
+    await sink.takeOver(1n)
+    await sink.begin(at(0))
+    await eventually('lanes without connections', async () => connected().length === 1)
+    for (const batch of [1, 3]) {
+      await sink.writeHeader(header(batch, 2))
+      await sink.applyLane(header(batch, 2), 1, 1, lane(work(d, [[1, batch]])))
+      await sink.applyLane(header(batch, 2), 2, 1, lane(work(d, [[2, batch]])))
+      const named = await f.sql.query(
+        `SELECT connection_id FROM syncline.apply_mark WHERE pipeline = _utf8mb4'${f.pipeline}' ORDER BY slot`,
+      )
+      expect(named.rows.map(([id]) => id)).toEqual(connected())
+      await eventually('lanes without connections', async () => connected().length === 1)
+      await sink.applySmall(header(batch + 1), small(work(d, [[3, batch]])), [])
+    }
+    expect(await f.rows('t')).toEqual([
+      ['1', '3'],
+      ['2', '3'],
+      ['3', '3'],
+    ])
+  } finally {
+    await sink.close()
+  }
 })
 
 test('a deadlock is tried again until it is through', async () => {

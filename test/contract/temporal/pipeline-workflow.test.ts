@@ -313,3 +313,97 @@ describe('continue-as-new', () => {
     await orders.update('stop')
   })
 })
+
+describe('a pipeline of several shards', () => {
+  const shards = 3
+  const untils = (pipeline: ScriptedPipeline, index: number): string[] =>
+    pipeline.runs.filter(({ shard }) => shard?.index === index).map(({ until }) => until)
+  const allStream = (pipeline: ScriptedPipeline) =>
+    pipeline.reaches(({ state }) => state === 'streaming' && pipeline.active === shards)
+
+  it('runs every shard through its own phases, and all of them pause, resume and stop', async () => {
+    const pipeline = await worker.start(healthy, { shards })
+    await allStream(pipeline)
+    for (let index = 0; index < shards; index++)
+      expect(untils(pipeline, index)).toEqual(['loaded', 'caught-up', 'stopped'])
+    expect(pipeline.calls.slice(0, 2)).toEqual(['claim', 'check 1'])
+    expect(await pipeline.update('pause')).toMatchObject({ state: 'paused' })
+    expect(pipeline.active).toBe(0)
+    await pipeline.update('resume')
+    await allStream(pipeline)
+    expect(untils(pipeline, 0).slice(3)).toEqual(['caught-up', 'stopped'])
+    expect(await pipeline.update('stop')).toMatchObject({ state: 'stopped' })
+    expect(await pipeline.handle.result()).toMatchObject({ state: 'stopped' })
+    const states = pipeline.audit.map(({ state }) => state)
+    expect(states.slice(0, 5)).toEqual(['created', 'checking', 'loading', 'catching-up', 'streaming'])
+  })
+
+  it('is as far as its slowest shard, and a new number of shards comes with a new spec', async () => {
+    let release = (): void => {}
+    const held = new Promise<void>((resolve) => {
+      release = resolve
+    })
+    const pipeline = await worker.start(
+      {
+        ...healthy,
+        run: async (input, untilCancelled) => {
+          if (input.shard?.index === 1 && input.until === 'loaded') await held
+          return healthy.run(input, untilCancelled)
+        },
+      },
+      { shards },
+    )
+    await pipeline.reaches(
+      ({ shards: each }) => each?.filter(({ state }) => state === 'streaming').length === 2,
+    )
+    expect(await pipeline.status()).toMatchObject({ state: 'loading' })
+    release()
+    await allStream(pipeline)
+    await pipeline.update('respec', { specGeneration: 2, shards: 2 })
+    await pipeline.reaches(({ state, specGeneration }) => state === 'streaming' && specGeneration === 2)
+    expect(
+      new Set(pipeline.runs.filter((run) => run.specGeneration === 2).map(({ shard }) => shard?.of)),
+    ).toEqual(new Set([2]))
+    await pipeline.update('stop')
+  })
+
+  it('shows what one shard is blocked by while the others run, and resume lets it go on', async () => {
+    let isMended = false
+    const pipeline = await worker.start(
+      {
+        ...healthy,
+        run: async (input, untilCancelled) =>
+          input.shard?.index === 2 && input.until === 'stopped' && !isMended
+            ? { kind: 'blocked', blocked: blocked('SYNC-2301', 'u:9') }
+            : healthy.run(input, untilCancelled),
+      },
+      { shards },
+    )
+    const status = await pipeline.reaches(({ state }) => state === 'blocked')
+    expect(status.blocked).toMatchObject({ code: 'SYNC-2301', message: 'Shard 3 of 3: SYNC-2301 happened' })
+    await pipeline.reaches(
+      ({ shards: each }) => each?.filter(({ state }) => state === 'streaming').length === 2,
+    )
+    expect(pipeline.active).toBe(2)
+    isMended = true
+    await pipeline.update('resume')
+    await allStream(pipeline)
+    expect(pipeline.runs.at(-1)?.acknowledged).toEqual(['u:9'])
+    await pipeline.update('stop')
+  })
+
+  it('goes on through continue-as-new', async () => {
+    const pipeline = await worker.start(healthy, { shards, changesPerRun: 8 })
+    await allStream(pipeline)
+    for (let round = 0; round < 3; round++) {
+      await pipeline.update('pause')
+      await pipeline.update('resume')
+      await allStream(pipeline)
+    }
+    expect(pipeline.maxActive).toBe(shards)
+    await pipeline.update('stop')
+    expect(await pipeline.handle.result()).toMatchObject({ state: 'stopped' })
+    for (let index = 0; index < shards; index++)
+      expect(untils(pipeline, index).filter((until) => until === 'loaded')).toHaveLength(1)
+  })
+})

@@ -59,6 +59,20 @@ describe('planPipeline', () => {
     )
   })
 
+  it('never changes the number of shards once rows were written', () => {
+    const after = pipeline('p', { shards: 4 })
+    expect(effects(planPipeline(before, after, []))).toEqual(['spec.shards restart'])
+    const plan = planPipeline(before, after, [before])
+    expect(effects(plan)).toEqual(['spec.shards refused'])
+    expect(() => assertAccepted(plan, 'pipeline p')).toThrow(expect.objectContaining({ code: 'SYNC-1115' }))
+  })
+
+  it('takes a document of before there were shards for one with a single engine', () => {
+    const { shards: _, ...spec } = before.spec
+    const old = { ...before, spec } as typeof before
+    expect(planPipeline(old, before, [old])).toMatchObject({ change: 'unchanged' })
+  })
+
   it('lets tables join and leave, and come back where they are loaded again', () => {
     const more = pipeline('p', { tables: [{ match: 'shop.*' }, { match: 'crm.*' }] })
     expect(effects(planPipeline(before, more, [before]))).toEqual(['spec.tables[1] restart'])

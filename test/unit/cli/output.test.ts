@@ -65,6 +65,7 @@ describe('progressLine', () => {
     engineSeenAt: null,
     worker: null,
     attempt: 1,
+    shards: null,
     workflow: null,
     retention: null,
     warnings: [],

@@ -39,6 +39,7 @@ describe('checkDocument', () => {
       onExistingRows: 'refuse',
       onRefusedRow: 'block',
       quarantine: { maxTables: 10, maxDeadLetters: 100 },
+      shards: 1,
       load: { mode: 'once', chunkRows: 20000, chunksInFlight: 4 },
       stream: {
         order: 'merged',
@@ -159,6 +160,8 @@ describe('checkDocument', () => {
 
 describe('combinations', () => {
   it.each([
+    ['shards in global order', { shards: 2, stream: { order: 'global' } }, 'spec.shards'],
+    ['shards with parked tables', { shards: 2, onRefusedRow: 'quarantine' }, 'spec.shards'],
     [
       'include with exclude',
       { tables: [{ match: 'a.b', columns: { include: ['x'], exclude: ['y'] } }] },

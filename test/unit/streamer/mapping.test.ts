@@ -1,5 +1,6 @@
+import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { mapColumn, mapTables, ruleFor, schemaInScope } from '../../../src/streamer/mapping.ts'
+import { mapColumn, mapTables, ruleFor, schemaInScope, spanShards } from '../../../src/streamer/mapping.ts'
 import type { TableRule } from '../../../src/streamer/options.ts'
 
 const rule = (match: string, more: Partial<TableRule> = {}): TableRule => ({
@@ -41,6 +42,54 @@ describe('which tables take part', () => {
       expect(ruleFor([rule('*.*')], t(schema, 'x'))).toBeNull()
       expect(schemaInScope([rule('*.*')], schema)).toBe(false)
     }
+  })
+})
+
+describe('shards', () => {
+  const sharded = (index: number, of: number, more: Partial<TableRule> = {}) => [
+    rule('shop.*', { ...more, shard: { index, of } }),
+  ]
+  const tables = fc.uniqueArray(fc.stringMatching(/^[a-z][a-z0-9_]{0,20}$/), { minLength: 1, maxLength: 50 })
+
+  it('share the tables: each is in exactly one', () => {
+    fc.assert(
+      fc.property(tables, fc.integer({ min: 2, max: 64 }), (names, of) => {
+        for (const name of names) {
+          const owners = Array.from({ length: of }, (_, index) => index).filter(
+            (index) => ruleFor(sharded(index, of), t('shop', name)) !== null,
+          )
+          expect(owners).toHaveLength(1)
+        }
+      }),
+      { numRuns: 50 },
+    )
+  })
+
+  it('keep what goes into one table at the target together, and names that differ in case alone', () => {
+    fc.assert(
+      fc.property(tables, fc.integer({ min: 2, max: 64 }), (names, of) => {
+        const ids = names.map((name) => t('shop', name))
+        expect(spanShards(sharded(0, of, { toTable: 'one' }), ids)).toBe(false)
+        for (const name of names)
+          expect(spanShards(sharded(0, of), [t('shop', name), t('shop', name.toUpperCase())])).toBe(false)
+      }),
+      { numRuns: 50 },
+    )
+  })
+
+  it('are never divided in another way: positions and progress of running pipelines stand on it', () => {
+    const ownerOf = (name: string): number =>
+      [0, 1, 2, 3].find((index) => ruleFor(sharded(index, 4), t('shop', name)) !== null) ?? -1
+    expect(['orders', 'items', 'customers', 'prices', 'stock', 'a', 'b', 'c'].map(ownerOf)).toEqual([
+      0, 3, 0, 2, 0, 1, 3, 0,
+    ])
+  })
+
+  it('tell a rename that crosses them', () => {
+    const ids = 'abcdefgh'.split('').map((name) => t('shop', name))
+    expect(spanShards(sharded(0, 4), ids)).toBe(true)
+    expect(spanShards(sharded(0, 4), [t('shop', 'a'), t('elsewhere', 'b')])).toBe(false)
+    expect(spanShards([rule('shop.*')], ids)).toBe(false)
   })
 })
 

@@ -7,6 +7,7 @@
 import type { Socket } from 'node:net'
 import { SyncError } from '../../../core/errors.ts'
 import type { ReaderCounters } from '../../contract.ts'
+import { alignedInterval } from '../aligned-interval.ts'
 import { classify } from '../errors.ts'
 import { PacketReader } from './packet-reader.ts'
 
@@ -89,7 +90,7 @@ function takeOver(socket: Socket, packet: Buffer, options: DumpOptions): DumpCon
   const end = (error: SyncError): void => {
     if (ended !== undefined) return
     ended = error
-    clearInterval(watchdog)
+    stopWatchdog()
     socket.destroy()
     const waiter = waiting
     waiting = undefined
@@ -121,7 +122,7 @@ function takeOver(socket: Socket, packet: Buffer, options: DumpOptions): DumpCon
   socket.on('close', () => end(new SyncError('SYNC-2101', 'The source closed the connection')))
 
   // Counts ticks without bytes rather than time, so that a process that was stopped for a while does not blame the source.
-  const watchdog = setInterval(() => {
+  const stopWatchdog = alignedInterval(heartbeatMs, () => {
     missed = seenSinceTick || paused ? 0 : missed + 1
     seenSinceTick = false
     if (missed >= missedHeartbeats) {
@@ -133,8 +134,7 @@ function takeOver(socket: Socket, packet: Buffer, options: DumpOptions): DumpCon
         ),
       )
     }
-  }, heartbeatMs)
-  watchdog.unref()
+  })
 
   socket.resume()
   socket.write(packet)

@@ -89,6 +89,14 @@ export function updateMark(
 export const ownedBy = ({ pipeline, epoch, owner }: Ownership): string =>
   `pipeline = ${textLiteral(pipeline)} AND epoch = ${epoch} AND owner = '${owner}'`
 
+/** Which connection writes in which slot, for a successor that must end it; NULL: none is open. */
+export function connectionIds(slots: readonly ({ readonly threadId: number } | undefined)[]): string {
+  const ids = slots.flatMap((connection, slot) =>
+    connection === undefined ? [] : [`WHEN ${slot} THEN ${connection.threadId}`],
+  )
+  return `CASE slot ${ids.join(' ')} END`
+}
+
 /** What a header or a small batch says in slot 0. lanes 0 and phases 0: complete by itself. */
 export function headerAssignments(header: BatchHeader, isSmall: boolean): readonly string[] {
   return [

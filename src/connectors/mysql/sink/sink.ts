@@ -1,6 +1,7 @@
 /**
  * The write side of one pipeline at a MySQL target: one connection per slot, slot 0 for headers and small batches, one per lane, and behind
- * those the slots of the load's writers, which are connected while there is a load.
+ * those the slots of the load's writers, which are connected while there is a load. Lanes are closed when no large batch has come for a while,
+ * and connect with the next: most pipelines are idle most of the time.
  *
  * Guarantees (DATA-PATH 3 to 5): every transaction begins with its slot's mark row under our epoch and owner; fenced writes throw SYNC-4002
  * and have changed nothing; a batch, and each lane's part of it, is written at most once; nothing is left half-written.
@@ -42,20 +43,26 @@ const slotSettings =
 /** The server refuses a packet that reaches max_allowed_packet, its header included; and each carries conditions beside its statements. */
 const packetOverheadBytes = 512
 
+/** Long enough that a pipeline with a large batch now and then does not connect for each. */
+const defaultLaneIdleMs = 60_000
+
 interface Owned {
   readonly ownership: Ownership
   /** The batch whose lanes may write; null when none is open. */
   openBatch: number | null
+  /** Lanes that have a mark row: ours, and those of a batch that is to be finished. */
+  readonly lanes: number
 }
 
 /**
- * @param connect opens a session of role `write` (connection.ts); called once per slot
+ * @param connect opens a session of role `write` (connection.ts); called once per slot at a time
  * @param pipeline at most 64 characters
  */
 export async function createSink(
   connect: (role: 'write' | 'load') => Promise<Connection>,
   pipeline: string,
   options: SinkOptions,
+  laneIdleMs: number = defaultLaneIdleMs,
 ): Promise<Sink> {
   if (pipeline.length > 64) throw new SyncError('SYNC-9001', `the pipeline's name is too long: ${pipeline}`)
   const slots: (Connection | undefined)[] = []
@@ -70,6 +77,27 @@ export async function createSink(
   const byLines = new WeakMap<Destination, boolean>()
   const loaders = new WeakSet<Connection>()
   let builder: StatementBuilder
+  let lanesUsedAtMs = 0
+  let laneTimer: NodeJS.Timeout | undefined
+
+  const usedLanes = (): void => {
+    lanesUsedAtMs = performance.now()
+    laneTimer ??= setTimeout(closeIdleLanes, laneIdleMs).unref()
+  }
+  function closeIdleLanes(): void {
+    laneTimer = undefined
+    const leftMs = lanesUsedAtMs + laneIdleMs - performance.now()
+    if (isClosed) return
+    if (busy.size > 0 || leftMs > 0) {
+      laneTimer = setTimeout(closeIdleLanes, Math.max(leftMs, 1_000)).unref()
+      return
+    }
+    // Nothing is in flight on them. The mark rows go on naming them, and whoever would end them finds them gone.
+    for (let slot = 1; slot <= options.lanes; slot++) {
+      void slots[slot]?.close()
+      slots[slot] = undefined
+    }
+  }
 
   async function openSlot(role: 'write' | 'load' = 'write'): Promise<Connection> {
     const connection = await connect(role)
@@ -85,30 +113,37 @@ export async function createSink(
     }
   }
 
-  /** Connections by slot, of 0 to `lanes` at least; lost ones are replaced. */
-  async function openSlots(lanes: number): Promise<readonly (Connection | undefined)[]> {
-    const opening: Promise<void>[] = []
-    for (let slot = 0; slot <= lanes; slot++) {
-      const connection = slots[slot]
-      if (connection !== undefined && !connection.isLost) continue
-      opening.push(openSlot().then((opened) => void (slots[slot] = opened)))
-    }
-    const failed = (await Promise.allSettled(opening)).find((result) => result.status === 'rejected')
-    if (failed !== undefined) throw failed.reason
+  /** Connections by slot: that of slot 0, replaced where it was lost, and of the others those that are open. */
+  async function openHeader(): Promise<readonly (Connection | undefined)[]> {
+    for (let slot = 1; slot < slots.length; slot++) if (slots[slot]?.isLost) slots[slot] = undefined
+    if (slots[0] === undefined || slots[0].isLost) slots[0] = await openSlot()
     return slots
+  }
+
+  /** Slot 0 and the lanes, which are closed again where there is nothing for them to do. */
+  async function openLanes(): Promise<void> {
+    const opening = Array.from({ length: options.lanes + 1 }, async (_, slot) => {
+      slots[slot] = await openSlot()
+    })
+    const failed = (await Promise.allSettled(opening)).find((result) => result.status === 'rejected')
+    if (failed !== undefined) {
+      for (const connection of slots) connection?.destroy()
+      throw failed.reason
+    }
+    if (options.lanes > 0) usedLanes()
   }
 
   const writerSlots = (): number[] =>
     Array.from({ length: options.loadWriters }, (_, i) => options.lanes + 1 + i)
 
   /** Its mark row names the connection before it writes, so that a successor can end what it holds. */
-  async function openWriter(slot: number): Promise<void> {
+  async function openNamed(slot: number, role: 'write' | 'load'): Promise<void> {
     const known = slots[slot]
-    if (known !== undefined && !known.isLost && loaders.has(known)) return
-    const connection = await openSlot('load')
+    if (known !== undefined && !known.isLost && loaders.has(known) === (role === 'load')) return
+    const connection = await openSlot(role)
     // That of a lane, of a batch with more lanes than there are now.
     known?.destroy()
-    loaders.add(connection)
+    if (role === 'load') loaders.add(connection)
     slots[slot] = connection
     await transact(slot, [`connection_id = ${connection.threadId}`], null, [], [])
   }
@@ -130,7 +165,7 @@ export async function createSink(
   }
 
   // A target that cannot be reached is told of here, before anything is planned. All at once: over a long line, a connection takes a second.
-  await openSlots(options.lanes)
+  await openLanes()
 
   /** One writer per slot: two at once on a connection would mix their transactions. */
   function take(slot: number): {
@@ -187,19 +222,23 @@ export async function createSink(
         throw new SyncError('SYNC-9001', 'a takeover while writes of this sink are in flight')
       owned = null
       const ownership: Ownership = { pipeline, epoch, owner: randomUUID() }
-      const [connection] = await openSlots(options.lanes)
+      const [connection] = await openHeader()
       builder = createStatementBuilder({ maxPacketBytes })
       const resume: Resume = await takeMarks(
         {
           connection: connection as Connection,
-          openSlots,
+          openSlots: openHeader,
           lanes: options.lanes,
           loadWriters: options.loadWriters,
           origin: options.origin,
         },
         ownership,
       )
-      owned = { ownership, openBatch: resume.unfinished?.batch ?? null }
+      owned = {
+        ownership,
+        openBatch: resume.unfinished?.batch ?? null,
+        lanes: Math.max(options.lanes, resume.unfinished?.lanes ?? 0),
+      }
       return resume
     },
 
@@ -244,11 +283,8 @@ export async function createSink(
     },
 
     async writeHeader(header) {
-      if (header.lanes >= slots.length) {
-        throw new SyncError(
-          'SYNC-9001',
-          `a batch of ${header.lanes} lanes for ${slots.length - 1} connections`,
-        )
+      if (owned !== null && header.lanes > owned.lanes) {
+        throw new SyncError('SYNC-9001', `a batch of ${header.lanes} lanes for ${owned.lanes} mark rows`)
       }
       if (owned !== null) owned.openBatch = null
       await transact(0, headerAssignments(header, false), `batch < ${header.batch}`, [], [])
@@ -263,6 +299,10 @@ export async function createSink(
         )
       }
       const { batch } = header
+      // Heard of below; until then a lane that still connects must not leave it unheard.
+      headerStands?.catch(() => undefined)
+      usedLanes()
+      await openNamed(lane, 'write')
       await transact(
         lane,
         laneAssignments(header, phase),
@@ -271,12 +311,13 @@ export async function createSink(
         [],
         headerStands,
       )
+      usedLanes()
     },
 
     async applyChunk(writer, { destination, rows, text }) {
       const slot = options.lanes + writer
       if (owned === null) throw new SyncError('SYNC-9001', 'a write before takeOver')
-      await openWriter(slot)
+      await openNamed(slot, 'load')
       if (text !== null && (await loadLines(slot, destination, text))) return
       const upserts = text === null ? rows : rowsOfText(text, destination)
       await transact(slot, [], null, [{ tables: [{ destination, removals: [], upserts }] }], [])
@@ -330,6 +371,7 @@ export async function createSink(
     async close() {
       isClosed = true
       owned = null
+      clearTimeout(laneTimer)
       for (const connection of slots) connection?.destroy()
     },
   }

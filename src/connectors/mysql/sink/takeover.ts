@@ -12,14 +12,14 @@ import type { Connection } from '../connection.ts'
 import { classify } from '../errors.ts'
 import { textLiteral } from '../sql-text.ts'
 import { positionOf, storedKeyOf } from './exact-json.ts'
-import { createStatements, loadTable, markTable, type Ownership } from './mark-table.ts'
+import { connectionIds, createStatements, loadTable, markTable, type Ownership } from './mark-table.ts'
 import { deleteParked, parkedOf, probeParked, quarantineTables, selectParked } from './quarantine-table.ts'
 
 export interface TakeoverDeps {
   /** Of slot 0. */
   readonly connection: Connection
-  /** Gives the connections by slot, opening what is missing of slots 0 to `lanes`. */
-  readonly openSlots: (lanes: number) => Promise<readonly (Connection | undefined)[]>
+  /** Gives the connections by slot: that of slot 0, and of the others those that are open. They connect when there is work for them. */
+  readonly openSlots: () => Promise<readonly (Connection | undefined)[]>
   readonly lanes: number
   /** Slots behind those of the lanes; connected later, when there is something to load. */
   readonly loadWriters: number
@@ -141,13 +141,10 @@ async function lockAndTake(deps: TakeoverDeps, ownership: Ownership): Promise<Re
       )
     }
   }
-  const connections = await deps.openSlots(lanesNeeded(deps, marks))
-  const ids = connections
-    .flatMap((opened, slot) => (opened === undefined ? [] : [`WHEN ${slot} THEN ${opened.threadId}`]))
-    .join(' ')
   const { pipeline, epoch, owner } = ownership
   const mine = `pipeline = ${textLiteral(pipeline)}`
   const stands = standing(marks)
+  const connections = await deps.openSlots()
   // Progress of an earlier life, whose mark rows are gone, says nothing about this one.
   const loadSql =
     stands.position === null
@@ -157,7 +154,7 @@ async function lockAndTake(deps: TakeoverDeps, ownership: Ownership): Promise<Re
   const results = await connection.queryAll(
     `UPDATE ${markTable} SET epoch = ${epoch}, owner = '${owner}', writes = writes + 1, updated_at = CURRENT_TIMESTAMP(6), ` +
       `origin = ${textLiteral(origin)}, chain = ${textLiteral(JSON.stringify([origin]))}, ` +
-      `connection_id = CASE slot ${ids} END WHERE ${mine}; ` +
+      `connection_id = ${connectionIds(connections)} WHERE ${mine}; ` +
       `${loadSql}; ${parkedSql}; COMMIT; SET SESSION innodb_lock_wait_timeout = @syncline_wait`,
   )
   const [updated, load, parked] = results
@@ -219,7 +216,7 @@ async function lockMarks(deps: TakeoverDeps, ownership: Ownership): Promise<read
  */
 async function killPredecessors(deps: TakeoverDeps, marks: readonly Mark[]): Promise<void> {
   const { connection } = deps
-  const own = new Set((await deps.openSlots(0)).map((opened) => opened?.threadId))
+  const own = new Set((await deps.openSlots()).map((opened) => opened?.threadId))
   const [uptime, list] = await connection.queryAll("SHOW GLOBAL STATUS LIKE 'Uptime'; SHOW PROCESSLIST")
   const uptimeSeconds = Number(uptime?.rows[0]?.[1] ?? 0)
   const users = new Map((list?.rows ?? []).map((row) => [Number(row[0]), row[1]]))
