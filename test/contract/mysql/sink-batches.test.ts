@@ -32,7 +32,7 @@ test('a first takeover finds nothing; begin stores a position once', async () =>
   const g = await sinkFixture('sinkbegin')
   try {
     const { sink, resume } = await g.owner(5n)
-    expect(resume).toEqual({ position: null, batch: 0, unfinished: null, load: [] })
+    expect(resume).toEqual({ position: null, batch: 0, unfinished: null, load: [], parked: [] })
     await sink.begin(at(7))
     await sink.begin(at(9))
     await sink.close()
