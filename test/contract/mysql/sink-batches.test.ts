@@ -37,7 +37,7 @@ test('a first takeover finds nothing; begin stores a position once', async () =>
     await sink.begin(at(9))
     await sink.close()
     const second = await g.owner(6n)
-    expect(second.resume).toEqual({ position: at(7), batch: 0, unfinished: null, load: [] })
+    expect(second.resume).toEqual({ position: at(7), batch: 0, unfinished: null, load: [], parked: [] })
   } finally {
     await g.close()
   }
