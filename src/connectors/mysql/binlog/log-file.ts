@@ -4,6 +4,7 @@
  * is verified by the algorithm that its own file names, whatever the server's present setting.
  */
 import { SyncError } from '../../../core/errors.ts'
+import { type Product, productOf } from '../flavour.ts'
 import { type Bytes, FieldReader, malformedEvent, u16, u32, u64, viewOf } from './bytes.ts'
 import { crc32 } from './crc32.ts'
 import { checksumBytes, eventFlag, eventName, eventType, header } from './event-types.ts'
@@ -31,6 +32,8 @@ export class LogFile {
   offset = 0
   /** End of what stands before the event in hand. */
   eventStart = 0
+  /** Who wrote the file. */
+  product: Product = 'mysql'
   #hasChecksums = false
   /** Nothing but a rotation may come before the first format description. */
   #isDescribed = false
@@ -111,6 +114,7 @@ export class LogFile {
     const fields = new FieldReader(event, header.bytes, bodyEnd - 1)
     const version = fields.u16()
     const server = fields.latin1(50).replace(/\0.*$/, '')
+    this.product = productOf(server)
     fields.take(4)
     const headerBytes = fields.u8()
     if (version !== 4 || headerBytes !== header.bytes) {

@@ -7,6 +7,7 @@
  */
 import { SyncError } from '../../../core/errors.ts'
 import type { Column, ColumnType, TableShape, UniqueKey } from '../../../core/schema.ts'
+import type { Product } from '../flavour.ts'
 import { type Bytes, FieldReader, malformedEvent, u48, viewOf } from './bytes.ts'
 import { compileRowReader, type RowReader } from './row-reader.ts'
 import {
@@ -79,8 +80,9 @@ function isSame(cached: Cached, view: DataView, start: number, end: number): boo
 /**
  * The maps of one stream. By id, with the bytes compared, because nearly every map repeats the one before; and by the bytes without the id, because a
  * table gets a new id when the server has closed and opened it.
+ * @param product which server wrote the log that is read now
  */
-export function createTableMaps(): TableMaps {
+export function createTableMaps(product: () => Product = () => 'mysql'): TableMaps {
   const byId = new Map<number, Cached>()
   const byBytes = new Map<string, MappedTable>()
   return {
@@ -91,7 +93,7 @@ export function createTableMaps(): TableMaps {
       const key = b.toString('latin1', start + 6, end)
       let table = byBytes.get(key)
       if (table === undefined) {
-        table = parseTableMap(b, start, end)
+        table = parseTableMap(b, start, end, product())
         byBytes.set(key, table)
       }
       const bytes = Buffer.from(b.subarray(start, end))
@@ -105,7 +107,7 @@ export function createTableMaps(): TableMaps {
   }
 }
 
-export function parseTableMap(b: Bytes, start: number, end: number): MappedTable {
+export function parseTableMap(b: Bytes, start: number, end: number, product: Product = 'mysql'): MappedTable {
   const fields = new FieldReader(b, start + 8, end)
   const schema = fields.utf8(fields.u8())
   fields.take(1)
@@ -139,7 +141,7 @@ export function parseTableMap(b: Bytes, start: number, end: number): MappedTable
     columns.push(wireColumn(wire, b, metadata.take(bytes)))
   }
   const nullBits = fields.take((count + 7) >> 3)
-  const optionals = readOptionals(fields, columns)
+  const optionals = readOptionals(fields, columns, product)
 
   let refusal: SyncError | null = null
   const shapeColumns = columns.map((column, i): Column => {
@@ -198,11 +200,11 @@ interface Optionals {
 }
 
 /** Spreads the optional metadata, which goes by kinds of columns, over the columns. */
-function readOptionals(fields: FieldReader, columns: readonly WireColumn[]): Optionals {
+function readOptionals(fields: FieldReader, columns: readonly WireColumn[], product: Product): Optionals {
   const ordinalsOf = (matches: (wire: number) => boolean): number[] =>
     columns.flatMap(({ wire }, i) => (matches(wire) ? [i] : []))
   const numeric = ordinalsOf(isNumeric)
-  const character = ordinalsOf(isCharacter)
+  const character = ordinalsOf((wire) => isCharacter(wire, product))
   const isEnum = (wire: number): boolean => wire === wireType.enum
   const isSet = (wire: number): boolean => wire === wireType.set
   const labelledColumns = ordinalsOf((wire) => isEnum(wire) || isSet(wire))

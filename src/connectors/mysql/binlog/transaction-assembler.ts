@@ -51,7 +51,7 @@ export class TransactionAssembler {
   /** What was passed is read again, for what it prepared. */
   #rereads = false
   readonly #log = new LogFile()
-  readonly #maps = createTableMaps()
+  readonly #maps = createTableMaps(() => this.#log.product)
   readonly #slices: SliceBuilder
   readonly #rows: RowEvents
   readonly #xa: PreparedTransactions

@@ -4,6 +4,7 @@
  */
 import type { ColumnType } from '../../../core/schema.ts'
 import { comparesByBytes } from '../column-type.ts'
+import type { Product } from '../flavour.ts'
 import { type Bytes, u16 } from './bytes.ts'
 import { binaryCollation, type Collation, collationOf } from './collations.ts'
 
@@ -129,8 +130,9 @@ export function wireColumn(wire: number, b: Bytes, meta: number): WireColumn {
   }
 }
 
-/** Types whose signedness the map tells, in this order (the server's is_numeric_type). */
+/** Types whose signedness the map tells. YEAR is among them: in MySQL (has_signedess_information_type; seen on 9.7), and in MariaDB (seen on 10.11). */
 export const isNumeric = (wire: number): boolean =>
+  wire === wireType.year ||
   wire === wireType.tiny ||
   wire === wireType.short ||
   wire === wireType.int24 ||
@@ -140,13 +142,13 @@ export const isNumeric = (wire: number): boolean =>
   wire === wireType.float ||
   wire === wireType.double
 
-/** Types that have a place in the map's list of character sets: strings, and VECTOR (seen on 9.7). */
-export const isCharacter = (wire: number): boolean =>
+/** Types that have a place in the map's list of character sets: strings; VECTOR in MySQL (seen on 9.7), and GEOMETRY in MariaDB (seen on 10.11). */
+export const isCharacter = (wire: number, product: Product): boolean =>
   wire === wireType.string ||
   wire === wireType.varString ||
   wire === wireType.varchar ||
   wire === wireType.blob ||
-  wire === wireType.vector
+  wire === (product === 'mysql' ? wireType.vector : wireType.geometry)
 
 /** What the optional metadata tells of one column. */
 export interface ColumnMetadata {
