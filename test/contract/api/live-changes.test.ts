@@ -53,6 +53,8 @@ const states = async (name: string): Promise<string[]> => {
 describe('limits', () => {
   it('are set and lifted while it streams, by their own route and by apply, and nothing restarts', async () => {
     const name = await streaming()
+    // The audit log is written a moment after the state is entered.
+    await expect.poll(async () => (await states(name)).at(-1)).toBe('streaming')
     const before = await states(name)
     const set = await api.ask<AppliedPipeline>('POST', `/v1/pipelines/${name}/limits`, {
       load: { maxRowsPerSecond: 5_000 },

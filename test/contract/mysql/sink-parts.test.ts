@@ -49,6 +49,7 @@ test('parts are seen all at once, with position and load progress; unique values
     batch: 3,
     unfinished: null,
     load: [progress('shop.t', [3], 3, true)],
+    parked: [],
   })
 })
 
