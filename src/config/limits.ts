@@ -3,17 +3,18 @@
  *
  * Defined once: what is in place for `apply`, what `syncline limits` sets, and what an engine looks up again and again are the same fields.
  */
-import type { PipelineLimits, RateLimits } from '../core/limits.ts'
-import type { PipelineSpec } from './pipeline.ts'
-import { sizeBytes } from './quantity.ts'
+import type { PauseRules, PipelineLimits, RateLimits } from '../core/limits.ts'
+import type { PauseFields, PipelineSpec } from './pipeline.ts'
+import { durationMs, sizeBytes } from './quantity.ts'
 
 /** Fields of both `spec.load` and `spec.stream`. */
-export const limitFields = ['maxRowsPerSecond', 'maxBytesPerSecond'] as const
+export const limitFields = ['maxRowsPerSecond', 'maxBytesPerSecond', 'pauseWhen'] as const
 
 /** @param spec of a checked document; one of an earlier version may lack what came later */
 export const limitsOf = ({ load, stream }: PipelineSpec): PipelineLimits => ({
   load: ratesOf(load),
   stream: ratesOf(stream),
+  pauseWhen: { load: pausesOf(load), stream: pausesOf(stream) },
 })
 
 interface RateFields {
@@ -24,6 +25,14 @@ interface RateFields {
 const ratesOf = ({ maxRowsPerSecond, maxBytesPerSecond }: RateFields): RateLimits => ({
   maxRowsPerSecond: maxRowsPerSecond ?? null,
   maxBytesPerSecond: maxBytesPerSecond === undefined ? null : sizeBytes(maxBytesPerSecond),
+})
+
+const pausesOf = ({ pauseWhen }: { readonly pauseWhen?: PauseFields | undefined }): PauseRules => ({
+  sourceThreadsRunning: pauseWhen?.sourceThreadsRunning ?? null,
+  targetThreadsRunning: pauseWhen?.targetThreadsRunning ?? null,
+  targetReplicaLagMs:
+    pauseWhen?.targetReplicaLag === undefined ? null : durationMs(pauseWhen.targetReplicaLag),
+  targetQuery: pauseWhen?.targetQuery ?? null,
 })
 
 /** All that a change of needs more than other limits. */

@@ -55,6 +55,36 @@ const tableRule = z
   })
   .meta({ description: 'One rule: which tables, and how they appear at the target.' })
 
+const pauseWhen = z
+  .strictObject({
+    sourceThreadsRunning: z
+      .int()
+      .min(1)
+      .max(1_000_000)
+      .optional()
+      .meta({ description: 'Wait while more threads run at the source (Threads_running).' }),
+    targetThreadsRunning: z
+      .int()
+      .min(1)
+      .max(1_000_000)
+      .optional()
+      .meta({ description: 'Wait while more threads run at the target (Threads_running).' }),
+    targetReplicaLag: duration('1s', '24h').optional().meta({
+      description:
+        'Wait while a replica of the target is further behind, or cannot be asked: those that SHOW REPLICAS names, at the address that they report, with the endpoint’s account.',
+    }),
+    targetQuery: z
+      .strictObject({
+        sql: z.string().min(1).max(10_000).meta({
+          description: 'A query that gives one number; run at the target about once a second, read-only.',
+        }),
+        above: z.number().meta({ description: 'Wait while the number is above this.' }),
+      })
+      .optional()
+      .meta({ description: 'Wait while a query at the target gives more than a bound.' }),
+  })
+  .meta({ description: 'Waits while a server is pressed too hard. Changes without a restart.' })
+
 /** What may be changed while the pipeline runs: limits.ts says how it is read. */
 const rateFields = (what: string) => ({
   maxRowsPerSecond: z
@@ -68,6 +98,7 @@ const rateFields = (what: string) => ({
     .meta({
       description: `Most bytes of ${what} per second; left out: no limit. Changes without a restart.`,
     }),
+  pauseWhen: pauseWhen.optional(),
 })
 
 const load = z
@@ -164,4 +195,5 @@ export const pipeline = z
 
 export type PipelineSpec = z.output<typeof pipelineSpec>
 export type TableRuleSpec = PipelineSpec['tables'][number]
+export type PauseFields = z.output<typeof pauseWhen>
 export type Pipeline = z.output<typeof pipeline>

@@ -23,6 +23,26 @@ export interface Finding {
   readonly column?: string
 }
 
+/** How hard a server is pressed. Throws what keeps it from being told. */
+export interface PressureGauge {
+  /** Threads that do something at this moment, the one that asks included. */
+  threadsRunning(): Promise<number>
+}
+
+export interface TargetPressureGauge extends PressureGauge {
+  replicas(): Promise<readonly ReplicaState[]>
+  /** The number that a query gives: the first column of its first row; NaN where it is none. */
+  measure(sql: string): Promise<number>
+}
+
+export interface ReplicaState {
+  /** host:port */
+  readonly name: string
+  /** null: it cannot be told, for the reason `why`. */
+  readonly lagMs: number | null
+  readonly why?: string
+}
+
 // ------------------------------------------------------------------------------------------------------------- source
 
 export interface Source {
@@ -43,6 +63,8 @@ export interface Source {
   /** Keeps the position while events are consumed. */
   tracker(from: Position): PositionTracker
   readonly snapshot: SnapshotReader
+  /** Absent: this kind of store does not tell. */
+  readonly pressure?: PressureGauge
   close(): Promise<void>
 }
 
@@ -166,6 +188,8 @@ export interface Target {
   parked(pipeline: string): Promise<readonly ParkedTable[]>
   /** Opens the write side of a pipeline: nothing is written before `takeOver`. */
   sink(pipeline: string, options: SinkOptions): Promise<Sink>
+  /** Absent: this kind of store does not tell. */
+  readonly pressure?: TargetPressureGauge
   close(): Promise<void>
 }
 

@@ -9,14 +9,25 @@ export interface RateLimits {
   readonly maxBytesPerSecond: number | null
 }
 
+/** Measures above which work waits; null: not measured. */
+export interface PauseRules {
+  readonly sourceThreadsRunning: number | null
+  readonly targetThreadsRunning: number | null
+  /** Of every replica of the target. */
+  readonly targetReplicaLagMs: number | null
+  /** A number that a query at the target gives. */
+  readonly targetQuery: { readonly sql: string; readonly above: number } | null
+}
+
 export interface PipelineLimits {
   /** Rows read from tables. */
   readonly load: RateLimits
   /** Row changes of tables in scope, read from the log. */
   readonly stream: RateLimits
+  readonly pauseWhen: { readonly load: PauseRules; readonly stream: PauseRules }
 }
 
-/** The equal part of one of several engines, at least 1. */
+/** The equal part of one of several engines, at least 1; what is measured at a server holds for each of them. */
 export const shareOf = (limits: PipelineLimits, engines: number): PipelineLimits => {
   const part = (limit: number | null): number | null =>
     limit === null ? null : Math.max(1, Math.round(limit / engines))
@@ -24,8 +35,18 @@ export const shareOf = (limits: PipelineLimits, engines: number): PipelineLimits
     maxRowsPerSecond: part(rates.maxRowsPerSecond),
     maxBytesPerSecond: part(rates.maxBytesPerSecond),
   })
-  return { load: parts(limits.load), stream: parts(limits.stream) }
+  return { load: parts(limits.load), stream: parts(limits.stream), pauseWhen: limits.pauseWhen }
 }
 
 export const noRates: RateLimits = { maxRowsPerSecond: null, maxBytesPerSecond: null }
-export const noLimits: PipelineLimits = { load: noRates, stream: noRates }
+export const noPauses: PauseRules = {
+  sourceThreadsRunning: null,
+  targetThreadsRunning: null,
+  targetReplicaLagMs: null,
+  targetQuery: null,
+}
+export const noLimits: PipelineLimits = {
+  load: noRates,
+  stream: noRates,
+  pauseWhen: { load: noPauses, stream: noPauses },
+}

@@ -1,5 +1,5 @@
 /**
- * Where work waits for its turn: by rates (rows and bytes per second), first come, first served.
+ * Where work waits for its turn: by rates (rows and bytes per second), and while the gate is closed; first come, first served.
  *
  * Guarantees: work is let through in the order in which it asked; a change of limits holds for whoever waits already; nothing is dropped: what
  * waits is either let through or told that it is over (the signal). Assumes one process; in a crash the waiting are lost with the work they do.
@@ -10,6 +10,8 @@ import { createTokenBucket } from '../core/token-bucket.ts'
 export interface Gate {
   set(limits: RateLimits): void
   limits(): RateLimits
+  /** Closes the gate for the reason given, or opens it again with null. */
+  pause(reason: string | null): void
   /**
    * Resolves when the work may begin, and counts it; at once while nothing limits it. Rejects with the signal's reason.
    * @param rows, bytes as they are expected; `settle` corrects them
@@ -37,6 +39,7 @@ export function createGate(nowMs: () => number = () => performance.now()): Gate 
   const bytes = createTokenBucket(nowMs())
   const queue: Waiting[] = []
   let limits: RateLimits = { maxRowsPerSecond: null, maxBytesPerSecond: null }
+  let closedBy: string | null = null
   let timer: NodeJS.Timeout | null = null
 
   const waitMs = (): number => Math.max(rows.waitMs(nowMs()), bytes.waitMs(nowMs()))
@@ -51,7 +54,7 @@ export function createGate(nowMs: () => number = () => performance.now()): Gate 
     timer = null
     for (;;) {
       const next = queue[0]
-      if (next === undefined) return
+      if (next === undefined || closedBy !== null) return
       const delayMs = waitMs()
       if (delayMs > 0) {
         timer = setTimeout(serve, Math.min(delayMs, maxSleepMs))
@@ -71,6 +74,10 @@ export function createGate(nowMs: () => number = () => performance.now()): Gate 
       serve()
     },
     limits: () => limits,
+    pause(reason) {
+      closedBy = reason
+      serve()
+    },
     pass: (rowCount, byteCount, signal) =>
       new Promise((resolve, reject) => {
         if (signal.aborted) return reject(signal.reason)
@@ -91,10 +98,12 @@ export function createGate(nowMs: () => number = () => performance.now()): Gate 
         queue.push(waiting)
         if (queue.length === 1) serve()
       }),
-    isLimited: () => limits.maxRowsPerSecond !== null || limits.maxBytesPerSecond !== null,
+    isLimited: () =>
+      closedBy !== null || limits.maxRowsPerSecond !== null || limits.maxBytesPerSecond !== null,
     settle: take,
     heldBackBy() {
       if (queue.length === 0) return null
+      if (closedBy !== null) return closedBy
       if (rows.waitMs(nowMs()) >= bytes.waitMs(nowMs())) return `limit of ${limits.maxRowsPerSecond} rows/s`
       return `limit of ${limits.maxBytesPerSecond} bytes/s`
     },

@@ -29,6 +29,7 @@ import { reform } from './recovery.ts'
 import type { Router } from './router.ts'
 import { settleScope } from './scope-progress.ts'
 import type { StatusBoard } from './status-board.ts'
+import { runThrottle } from './throttle.ts'
 import { createTurnstile, type Turnstile } from './turnstile.ts'
 import { type Committed, createWholeApplier } from './whole-transactions.ts'
 
@@ -164,6 +165,8 @@ async function runWithSink(
       onFailure: end.reject,
     })
 
+    const ends = { source: source.pressure, target: context.target.pressure }
+    runThrottle(context.gates, ends, loadAbort.signal).catch(end.reject)
     runLoad(context, batcher, pump, sink, router, shapes, load, loadAbort.signal).catch(end.reject)
     const turnstile = createTurnstile(context.gates.stream, router, {
       beforeWaiting: () => pump?.kick(),

@@ -2,7 +2,7 @@
  * What an engine tells about itself, once and again: small, without rows or secrets. Travels as a heartbeat's details.
  */
 import type { ErrorCode } from '../core/errors.ts'
-import type { PipelineLimits } from '../core/limits.ts'
+import type { RateLimits } from '../core/limits.ts'
 import type { Position } from '../core/position.ts'
 
 export type EnginePhase = 'starting' | 'loading' | 'catching-up' | 'streaming' | 'retrying' | 'draining'
@@ -25,7 +25,7 @@ export interface EngineStatus {
     readonly etaMs: number | null
   }
   /** What the engine goes by now; it may change while it runs. */
-  readonly limits: PipelineLimits
+  readonly limits: { readonly load: RateLimits; readonly stream: RateLimits }
   /** What holds the load, or the stream, back at this moment, in words; null: nothing does. */
   readonly throttled: { readonly load: string | null; readonly stream: string | null }
   /** Last error that is being retried. */

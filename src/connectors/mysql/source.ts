@@ -13,6 +13,7 @@ import type { MysqlEndpoint } from './config.ts'
 import { type Connection, connect, type Role } from './connection.ts'
 import { createConnectionPool } from './connection-pool.ts'
 import { createRetentionReader } from './log-retention.ts'
+import { createPressureGauge } from './pressure.ts'
 import { createSnapshotReader } from './snapshot.ts'
 import { sourceLogOf } from './source-log.ts'
 
@@ -65,6 +66,7 @@ export async function openMysqlSource(
   const pool = createConnectionPool(() => connectAgain('read'), { first: connection, idleMs: idleCloseMs })
   const snapshot = createSnapshotReader(() => connectAgain('read'))
   const retention = createRetentionReader(() => connectAgain('binlog'))
+  const pressure = createPressureGauge(config, 'source')
   const streams = new Set<ChangeStream>()
   return {
     schemas: () => pool.use(readSchemas),
@@ -90,9 +92,11 @@ export async function openMysqlSource(
     },
     tracker: (from) => log.tracker(from),
     snapshot,
+    pressure,
     async close() {
       await Promise.all([...streams].map((stream) => stream.close()))
       await snapshot.close()
+      await pressure.close()
       await pool.close()
     },
   }

@@ -8,6 +8,7 @@ import type { MysqlEndpoint } from './config.ts'
 import { connect } from './connection.ts'
 import { createConnectionPool } from './connection-pool.ts'
 import { classify } from './errors.ts'
+import { createPressureGauge } from './pressure.ts'
 import { parkedOf, selectParked } from './sink/quarantine-table.ts'
 import { createSink } from './sink/sink.ts'
 import { identifier, qualifiedName } from './sql-text.ts'
@@ -16,6 +17,7 @@ import { identifier, qualifiedName } from './sql-text.ts'
 export async function openMysqlTarget(config: MysqlEndpoint): Promise<Target> {
   const open = () => connect(config, 'admin', { side: 'target' })
   const pool = createConnectionPool(open, { first: await open() })
+  const pressure = createPressureGauge(config, 'target')
   const sinks = new Set<Sink>()
   return {
     async tables(ids) {
@@ -46,6 +48,7 @@ export async function openMysqlTarget(config: MysqlEndpoint): Promise<Target> {
         throw failure
       }
     },
+    pressure,
     async sink(pipeline, options) {
       const sink = await createSink((role) => connect(config, role), pipeline, options)
       sinks.add(sink)
@@ -54,6 +57,7 @@ export async function openMysqlTarget(config: MysqlEndpoint): Promise<Target> {
     // Whoever ends an engine that does not end by itself has the target alone: nothing of it may go on writing.
     async close() {
       await Promise.all([...sinks].map((sink) => sink.close()))
+      await pressure.close()
       await pool.close()
     },
   }

@@ -6,7 +6,7 @@
 import { DatabaseSync } from 'node:sqlite'
 import type { CreateRuntime } from '../../../src/activities/pipeline-runtime.ts'
 import { SyncError } from '../../../src/core/errors.ts'
-import { noLimits } from '../../../src/core/limits.ts'
+import { noRates } from '../../../src/core/limits.ts'
 import type { Engine } from '../../../src/streamer/engine.ts'
 import type { EngineOutcome, EnginePhase, EngineStatus } from '../../../src/streamer/status.ts'
 
@@ -56,7 +56,7 @@ const createScriptedEngine = (
     lagMs: 0,
     rowsApplied: rows,
     rowsPerSecond: 0,
-    limits: noLimits,
+    limits: { load: noRates, stream: noRates },
     throttled: { load: null, stream: null },
     load: { tables: 1, tablesDone: phase === 'streaming' ? 1 : 0, rows, rowsEstimated: rows, etaMs: null },
     retrying: phase === 'retrying' ? { code: 'SYNC-2101', message: 'the source is away', attempt: 1 } : null,

@@ -30,7 +30,7 @@ const rule = {
 const randomLimits = (random: () => number): PipelineLimits => {
   const rate = (most: number): number | null => (random() < 0.5 ? null : 100 + Math.floor(random() * most))
   const rates = () => ({ maxRowsPerSecond: rate(5_000), maxBytesPerSecond: rate(500_000) })
-  return { load: rates(), stream: rates() }
+  return { ...noLimits, load: rates(), stream: rates() }
 }
 
 interface History {

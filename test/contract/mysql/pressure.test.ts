@@ -1,0 +1,119 @@
+/**
+ * How hard real servers are pressed: threads, a replica that follows, falls behind and stops, and a query; and a load that waits for each.
+ */
+import type { Connection } from 'mysql2/promise'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { type MysqlServer, startMysql } from '../../../dev/mysql.ts'
+import { createPressureGauge, type MysqlPressureGauge } from '../../../src/connectors/mysql/pressure.ts'
+import { noLimits, noPauses } from '../../../src/core/limits.ts'
+import { createRig, until } from '../../support/engine-rig.ts'
+import { connect, sharedSource } from '../../support/servers.ts'
+import { endpointOf } from './endpoint.ts'
+
+let target: MysqlServer
+let replica: MysqlServer
+let atTarget: Connection
+let atReplica: Connection
+let gauge: MysqlPressureGauge
+
+beforeAll(async () => {
+  ;[target, replica] = await Promise.all([
+    startMysql({ name: 'pressure target', serverId: 141, durable: false }),
+    startMysql({
+      name: 'pressure replica',
+      serverId: 142,
+      durable: false,
+      extraArgs: ['--report-host=127.0.0.1'],
+    }),
+  ])
+  atTarget = await connect(target)
+  atReplica = await connect(replica)
+  gauge = createPressureGauge(endpointOf(target), 'target')
+  await atReplica.query(
+    `CHANGE REPLICATION SOURCE TO SOURCE_HOST = '127.0.0.1', SOURCE_PORT = ${target.port}, SOURCE_USER = '${target.user}', SOURCE_AUTO_POSITION = 1, SOURCE_CONNECT_RETRY = 1; START REPLICA`,
+  )
+})
+afterAll(async () => {
+  await gauge.close()
+  for (const connection of [atTarget, atReplica]) connection.destroy()
+  await Promise.all([target, replica].map((server) => server.discard()))
+})
+
+const replicaName = (): string => `127.0.0.1:${replica.port}`
+
+it('counts running threads', async () => {
+  const before = await gauge.threadsRunning()
+  expect(before).toBeGreaterThanOrEqual(1)
+  const sleeper = await connect(target)
+  const sleeping = sleeper.query('SELECT SLEEP(60)').catch(() => {})
+  await expect.poll(() => gauge.threadsRunning(), { timeout: 20_000 }).toBeGreaterThan(before)
+  sleeper.destroy()
+  await sleeping
+})
+
+it('gives the number of a query, and changes nothing by it', async () => {
+  expect(await gauge.measure('SELECT 2.5')).toBe(2.5)
+  expect(await gauge.measure("SELECT CHAR_LENGTH('größe')")).toBe(5)
+  expect(await gauge.measure('SELECT NULL')).toBeNaN()
+  expect(await gauge.measure("SELECT 'many'")).toBeNaN()
+  expect(await gauge.measure('SELECT 1 FROM DUAL WHERE FALSE')).toBeNaN()
+  await expect(gauge.measure('SELECT nothing')).rejects.toMatchObject({ name: 'SyncError' })
+  await expect(gauge.measure('CREATE DATABASE made_by_a_measure')).rejects.toMatchObject({
+    details: { errno: 1792 },
+  })
+})
+
+it('knows a replica that follows, is behind, and does not replicate', async () => {
+  await expect.poll(() => gauge.replicas(), { timeout: 30_000 }).toEqual([{ name: replicaName(), lagMs: 0 }])
+  await atReplica.query('STOP REPLICA SQL_THREAD')
+  expect(await gauge.replicas()).toEqual([
+    { name: replicaName(), lagMs: null, why: 'it does not replicate now' },
+  ])
+  await atReplica.query('CHANGE REPLICATION SOURCE TO SOURCE_DELAY = 600; START REPLICA SQL_THREAD')
+  await atTarget.query('CREATE DATABASE written_late')
+  await expect
+    .poll(async () => (await gauge.replicas())[0]?.lagMs ?? 0, { timeout: 30_000 })
+    .toBeGreaterThan(0)
+})
+
+describe('a load', () => {
+  it('waits for the delayed replica of its target, says so, and goes on when that is lifted', async () => {
+    const rig = await createRig(await sharedSource(), target, 'pressure')
+    try {
+      await rig.source.query(
+        `CREATE TABLE ${rig.database}.t (id INT PRIMARY KEY); INSERT INTO ${rig.database}.t VALUES (1), (2), (3)`,
+      )
+      await rig.target.query(`CREATE TABLE ${rig.database}.t (id INT PRIMARY KEY)`)
+      const run = rig.start()
+      const load = { ...noPauses, targetReplicaLagMs: 1_000 }
+      run.engine.setLimits({ ...noLimits, pauseWhen: { load, stream: noPauses } })
+      await until(
+        run,
+        60_000,
+        ({ throttled }) => throttled.load?.includes(`${replicaName()} of the target`) === true,
+      )
+      // The stream beside it goes on.
+      await rig.source.query(`INSERT INTO ${rig.database}.t VALUES (4)`)
+      const ids = async (): Promise<unknown> =>
+        (await rig.target.query(`SELECT id FROM ${rig.database}.t`))[0]
+      await expect.poll(ids, { timeout: 60_000 }).toEqual([{ id: 4 }])
+      expect(run.engine.status().phase).toBe('loading')
+      const query = { sql: 'SELECT 1', above: 0 }
+      run.engine.setLimits({
+        ...noLimits,
+        pauseWhen: { load: { ...noPauses, targetQuery: query }, stream: noPauses },
+      })
+      await until(
+        run,
+        60_000,
+        ({ throttled }) => throttled.load === 'the query at the target, 1, more than 0',
+      )
+      run.engine.setLimits(noLimits)
+      await rig.settled(run)
+      expect(await ids()).toEqual([{ id: 1 }, { id: 2 }, { id: 3 }, { id: 4 }])
+      expect(run.engine.status().throttled).toEqual({ load: null, stream: null })
+    } finally {
+      await rig.close()
+    }
+  })
+})
