@@ -17,6 +17,7 @@ import { mountEndpoints } from './routes/endpoints.ts'
 import { mountHealth } from './routes/health.ts'
 import { mountPipelineActions } from './routes/pipeline-actions.ts'
 import { mountPipelineLimits } from './routes/pipeline-limits.ts'
+import { mountPipelineQuarantine } from './routes/pipeline-quarantine.ts'
 import { mountPipelineStatistics } from './routes/pipeline-statistics.ts'
 import { mountPipelineStatus } from './routes/pipeline-status.ts'
 import { mountPipelineTables } from './routes/pipeline-tables.ts'
@@ -60,6 +61,7 @@ export function createApp(deps: ApiDeps): OpenAPIHono<ApiEnv> {
   mountPipelineActions(app, deps)
   mountPipelineLimits(app, deps)
   mountPipelineTables(app, deps)
+  mountPipelineQuarantine(app, deps)
   mountPipelineStatus(app, deps)
   mountPipelineStatistics(app, deps)
   mountAudit(app, deps)

@@ -80,6 +80,8 @@ export interface PipelineWorkflows {
       shards?: number
       tables?: readonly string[]
       basedOn?: number
+      table?: string
+      parking?: string
     },
   ): Promise<PipelineStatus | null>
   /** Asks the workflow to drain and end, and does not wait for it. false: it does not run. */

@@ -24,7 +24,7 @@ export const putQuery = z.object({
 
 /** The body as the OpenAPI document shows it; `bodyOf` reads it. */
 export const documentBody = (
-  kind: 'Endpoint' | 'Pipeline' | 'LimitsChange' | 'TablesToAdd' | 'RemovedTables',
+  kind: 'Endpoint' | 'Pipeline' | 'LimitsChange' | 'TablesToAdd' | 'RemovedTables' | 'TableToRejoin',
 ) => ({
   required: true,
   content: { 'application/json': { schema: { $ref: `#/components/schemas/${kind}` } } },

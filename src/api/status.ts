@@ -23,13 +23,17 @@ export async function statusOfPipeline(
   const status = assemble(name, record, found, told)
   const retention = retentionOf(store.reports.get(name)?.retention ?? null, status.engine !== null)
   const warning = retention?.warning ?? null
+  const parked = store.parkedTables.list(name).map(({ table }) => table)
   return {
     ...status,
     retention,
-    warnings:
-      warning === null
-        ? status.warnings
-        : [...status.warnings, `${warning.code} ${warning.message}. ${warning.remedy}`],
+    warnings: [
+      ...status.warnings,
+      ...(warning === null ? [] : [`${warning.code} ${warning.message}. ${warning.remedy}`]),
+      ...(parked.length === 0
+        ? []
+        : [`Parked, and not kept in step: ${parked.join(', ')}. See \`syncline quarantine list ${name}\`.`]),
+    ],
   }
 }
 

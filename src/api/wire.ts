@@ -105,6 +105,23 @@ export const limitsChange = z
     description: 'Fields that are left out stay as they are; null lifts a limit.',
   })
 
+export const parkedTable = z
+  .object({
+    table: z.string().openapi({ description: 'The source table, as schema.table.' }),
+    parking: z.string().openapi({ description: 'Another one each time that the table is parked.' }),
+    state: z.enum(['parked', 'rejoining']),
+    code: z.string(),
+    message: z.string(),
+    remedy: z.string(),
+    parkedAt: time,
+    deadLetters: z.int().openapi({ description: 'Refused rows kept in syncline.dead_letter at the target.' }),
+  })
+  .openapi('ParkedTable')
+
+export const tableToRejoin = z
+  .strictObject({ table: z.string().openapi({ description: 'The source table, as schema.table.' }) })
+  .openapi('TableToRejoin')
+
 export const tablesToAdd = z
   .strictObject({
     tables: z
@@ -339,6 +356,7 @@ export type AppliedEndpoint = z.output<typeof appliedEndpoint>
 export type AppliedPipeline = z.output<typeof appliedPipeline>
 export type EngineReport = z.output<typeof engineReport>
 export type ShardStatusAnswer = z.output<typeof shardStatus>
+export type ParkedTableAnswer = z.output<typeof parkedTable>
 export type PipelineStatusAnswer = z.output<typeof pipelineStatus>
 export type StatisticsAnswer = z.output<typeof statisticsAnswer>
 export type RetentionAnswer = z.output<typeof retention>

@@ -6,6 +6,7 @@ import type {
   AppliedPipeline,
   EndpointResource,
   LimitsChange,
+  ParkedTableAnswer,
   PipelineResource,
   PipelineStatusAnswer,
   Problem,
@@ -34,6 +35,8 @@ export interface ApiClient {
     dryRun: boolean,
   ): Promise<AppliedEndpoint & Partial<Pick<AppliedPipeline, 'workflow'>>>
   setLimits(name: string, change: LimitsChange): Promise<AppliedPipeline>
+  parkedTables(name: string): Promise<ParkedTableAnswer[]>
+  rejoin(name: string, table: string): Promise<PipelineStatusAnswer>
   addTables(name: string, tables: readonly (string | object)[]): Promise<AppliedPipeline>
   removeTables(name: string, tables: readonly string[]): Promise<AppliedPipeline>
   act(name: string, action: Action): Promise<PipelineStatusAnswer>
@@ -80,6 +83,9 @@ export function createApiClient(server: string, actor: string, signal: AbortSign
       const kind: Kind = document.kind === 'Endpoint' ? 'endpoint' : 'pipeline'
       return ask('PUT', `${of(kind, document.metadata.name)}${dryRun ? '?dryRun=true' : ''}`, document)
     },
+    parkedTables: async (name) =>
+      (await ask<{ items: ParkedTableAnswer[] }>('GET', `${of('pipeline', name)}/quarantine`)).items,
+    rejoin: (name, table) => ask('POST', `${of('pipeline', name)}/quarantine/rejoin`, { table }),
     addTables: (name, tables) => ask('POST', `${of('pipeline', name)}/add-tables`, { tables }),
     removeTables: (name, tables) => ask('POST', `${of('pipeline', name)}/remove-tables`, { tables }),
     setLimits: (name, change) => ask('POST', `${of('pipeline', name)}/limits`, change),

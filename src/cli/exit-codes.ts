@@ -43,6 +43,7 @@ const byCode: Partial<Record<ErrorCode, ExitCode>> = {
   'SYNC-1111': exitCodes.conflict,
   'SYNC-1112': exitCodes.conflict,
   'SYNC-1115': exitCodes.conflict,
+  'SYNC-3305': exitCodes.conflict,
 }
 
 export const exitCodeOf = (code: ErrorCode): ExitCode =>

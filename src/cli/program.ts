@@ -11,6 +11,7 @@ import { addGet } from './commands/get.ts'
 import { addLag } from './commands/lag.ts'
 import { addLimits } from './commands/limits.ts'
 import { addServer, addWorker } from './commands/processes.ts'
+import { addQuarantine } from './commands/quarantine.ts'
 import { addStats } from './commands/stats.ts'
 import { addTables } from './commands/tables.ts'
 import { addValidate } from './commands/validate.ts'
@@ -71,6 +72,7 @@ export function createProgram(context: CommandContext): Command {
   addDescribe(program, context)
   addActions(program, context)
   addTables(program, context)
+  addQuarantine(program, context)
   addLimits(program, context)
   addDelete(program, context)
   addLag(program, context)

@@ -24,6 +24,7 @@ export const updateNames = {
   addTables: 'addTables',
   removeTables: 'removeTables',
   setLimits: 'setLimits',
+  rejoin: 'rejoin',
 } as const
 export const statusQueryName = 'status'
 
@@ -138,6 +139,8 @@ export interface RejoinRequest {
   /** Which parking of it (core/quarantine.ts). */
   readonly parking: string
 }
+
+export interface RejoinArgs extends ActorArgs, RejoinRequest {}
 
 /** The answer of the query `status` and of every update. */
 export interface PipelineStatus {

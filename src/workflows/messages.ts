@@ -10,6 +10,7 @@ import {
   type ActorArgs,
   type LimitsArgs,
   type PipelineStatus,
+  type RejoinArgs,
   type RespecArgs,
   statusQueryName,
   type TablesArgs,
@@ -25,12 +26,13 @@ export const stopUpdate = defineUpdate<PipelineStatus, [ActorArgs]>(updateNames.
 export const respecUpdate = defineUpdate<PipelineStatus, [RespecArgs]>(updateNames.respec)
 export const addTablesUpdate = defineUpdate<PipelineStatus, [TablesArgs]>(updateNames.addTables)
 export const removeTablesUpdate = defineUpdate<PipelineStatus, [TablesArgs]>(updateNames.removeTables)
+export const rejoinUpdate = defineUpdate<PipelineStatus, [RejoinArgs]>(updateNames.rejoin)
 export const setLimitsUpdate = defineUpdate<PipelineStatus, [LimitsArgs]>(updateNames.setLimits)
 
 /** Throws when the command may not be accepted now: SYNC-1102 for its arguments, SYNC-1104 for the state. */
 export const validateCommand = (memory: PipelineMemory, command: Command, args: unknown): void => {
   const given = (typeof args === 'object' && args !== null ? args : {}) as Partial<
-    RespecArgs & TablesArgs & LimitsArgs
+    RespecArgs & TablesArgs & LimitsArgs & RejoinArgs
   >
   if (typeof given.actor !== 'string' || given.actor.trim() === '') {
     throw refused('SYNC-1102', `${command} needs an actor: who asks for it`)
@@ -40,6 +42,9 @@ export const validateCommand = (memory: PipelineMemory, command: Command, args: 
   }
   if ((command === 'addTables' || command === 'removeTables') && !areTables(given.tables)) {
     throw refused('SYNC-1102', `${command} needs tables, 1 to ${tablesTold} patterns`)
+  }
+  if (command === 'rejoin' && (typeof given.table !== 'string' || typeof given.parking !== 'string')) {
+    throw refused('SYNC-1102', 'rejoin needs table and parking')
   }
   const reason = refusal(memory, command, given.specGeneration)
   if (reason !== null) throw refused('SYNC-1104', `cannot ${command}: ${reason}`)

@@ -40,6 +40,7 @@ import { blockedBy } from './failure.ts'
 import {
   addTablesUpdate,
   pauseUpdate,
+  rejoinUpdate,
   removeTablesUpdate,
   respecUpdate,
   resumeUpdate,
@@ -62,6 +63,7 @@ import {
   paused,
   proposalChecked,
   publicStatus,
+  rejoined,
   respecified,
   resumed,
   retabled,
@@ -198,6 +200,11 @@ async function runPipelineWorkflow(input: PipelineInput, carried?: CarriedState)
     )
   }
   setHandler(
+    rejoinUpdate,
+    ({ actor, table, parking }) => answer(rejoined(memory, actor, { table, parking }), () => true),
+    { validator: (args) => validateCommand(memory, 'rejoin', args) },
+  )
+  setHandler(
     setLimitsUpdate,
     ({ actor, specGeneration }) => {
       const answered = answer(limited(memory, actor, specGeneration), () => true)
@@ -241,9 +248,16 @@ async function runPipelineWorkflow(input: PipelineInput, carried?: CarriedState)
         return
       }
       case 'run': {
-        const { pipeline: name, generation, acknowledged } = memory
+        const { pipeline: name, generation, acknowledged, rejoins } = memory
         const ref = { pipeline: name, specGeneration: step.specGeneration, generation }
-        const result = await attempt(step, () => runPipeline({ ...ref, until: step.until, acknowledged }))
+        const result = await attempt(step, () =>
+          runPipeline({
+            ...ref,
+            until: step.until,
+            acknowledged,
+            ...(rejoins === undefined ? {} : { rejoins }),
+          }),
+        )
         memory = runEnded(memory, step, result ?? { kind: 'interrupted' }, Date.now())
         // Ended by itself without reaching anything: not worth a tight loop of events.
         if (result?.kind !== 'handover' && sameStep(step, nextStep(memory))) await sleep('1s')

@@ -14,6 +14,7 @@ import type {
   PipelineInput,
   PipelineState,
   PipelineStatus,
+  RejoinRequest,
 } from '../core/pipeline-control.ts'
 import {
   blockedShard,
@@ -41,6 +42,8 @@ export interface PipelineMemory extends Omit<PipelineStatus, 'shards'> {
   readonly unconfirmed: boolean
   /** When the engine last ended because of a newer owner. */
   readonly fencedAtMs: number | null
+  /** Parked tables that people want back; an engine heeds those that are still parked. Absent: none ever were. */
+  readonly rejoins?: readonly RejoinRequest[]
   /** Number of the last change. */
   readonly seq: number
 }
@@ -71,6 +74,8 @@ export type StepOutcome =
 export const quarrelWindowMs = 60_000
 /** The engine needs an acknowledgement only until it has passed that log entry. */
 const keptAcknowledgements = 100
+/** One per table; more than may be parked at a time. */
+const keptRejoins = 1_000
 
 export const automatic = 'syncline'
 
@@ -106,6 +111,7 @@ export const publicStatus = (memory: PipelineMemory): PipelineStatus => {
     caughtUp: _3,
     unconfirmed: _4,
     fencedAtMs: _5,
+    rejoins: _rejoins,
     seq: _6,
     runs: _7,
     shards,
@@ -138,7 +144,15 @@ export const sameStep = (a: Step, b: Step): boolean => JSON.stringify(a) === JSO
 
 // ------------------------------------------------------------------------------------------------ what people ask for
 
-export type Command = 'pause' | 'resume' | 'stop' | 'respec' | 'addTables' | 'removeTables' | 'setLimits'
+export type Command =
+  | 'pause'
+  | 'resume'
+  | 'stop'
+  | 'respec'
+  | 'addTables'
+  | 'removeTables'
+  | 'setLimits'
+  | 'rejoin'
 
 /** Why the command does not fit the state, or null when it does. */
 export const refusal = (
@@ -168,6 +182,7 @@ export const refusal = (
         ? null
         : `pipeline ${pipeline} has spec generation ${memory.specGeneration} already, and was given ${specGeneration}`
     case 'stop':
+    case 'rejoin':
       return null
   }
 }
@@ -186,6 +201,21 @@ const isHeldBack = (memory: PipelineMemory): boolean => (pendingOf(memory)?.refu
 const tryAgain = (memory: PipelineMemory): Pick<PipelineMemory, 'pending'> => {
   const pending = pendingOf(memory)
   return pending === null ? {} : { pending: { specGeneration: pending.specGeneration, refused: null } }
+}
+
+/** The engine starts anew, under a generation of its own, so that none that was started without the request is taken for it. */
+export const rejoined = (
+  memory: PipelineMemory,
+  actor: string,
+  { table, parking }: RejoinRequest,
+): PipelineMemory => {
+  const others = (memory.rejoins ?? []).filter((request) => request.table !== table)
+  const rejoins = [...others, { table, parking }].slice(-keptRejoins)
+  return changed(
+    { ...fresh(memory), checked: memory.checked, rejoins },
+    actor,
+    `rejoin of ${table} requested`,
+  )
 }
 
 /** Goes on, through the pre-checks again; what blocked it counts as dealt with. What runs already only tries its held-back change again. */
