@@ -38,6 +38,8 @@ const streaming = async (): Promise<string> => {
   const name = api.name('live')
   expect((await apply(name)).status).toBe(201)
   await api.reaches(name, ({ state }) => state === 'streaming')
+  // The audit log is told of it by an activity, so a little later than the status.
+  await expect.poll(() => states(name), { timeout: 20_000 }).toContain('streaming')
   return name
 }
 const status = async (name: string) =>

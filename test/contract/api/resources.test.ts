@@ -272,6 +272,8 @@ describe('audit, health and the document', () => {
       '/v1/pipelines/{name}/limits',
       '/v1/pipelines/{name}/add-tables',
       '/v1/pipelines/{name}/remove-tables',
+      '/v1/pipelines/{name}/quarantine',
+      '/v1/pipelines/{name}/quarantine/rejoin',
       '/v1/pipelines/{name}/status',
       '/v1/pipelines/{name}/statistics',
       '/v1/audit',

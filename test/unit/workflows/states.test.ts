@@ -19,6 +19,7 @@ import {
   publicStatus,
   quarrelWindowMs,
   refusal,
+  rejoined,
   respecified,
   resumed,
   retabled,
@@ -95,6 +96,37 @@ describe('the way to streaming', () => {
       actor: 'bob',
       detail: 'pause requested',
     })
+  })
+})
+
+describe('rejoin', () => {
+  const request = { table: 'shop.orders', parking: 'p1' }
+
+  it('starts the engine anew under another generation, without loading or checking again', () => {
+    const memory = rejoined(streaming(), 'bob', request)
+    expect(nextStep(memory)).toEqual({ do: 'claim' })
+    expect(memory).toMatchObject({ actor: 'bob', rejoins: [request], checked: true, loaded: true })
+    const running = perform(memory)
+    expect(running.generation).toBe(7)
+    expect(nextStep(running)).toEqual({ do: 'run', specGeneration: 3, until: 'caught-up' })
+    // Kept until the engine is told, and told to every engine after it: only the parking it names is concerned.
+    expect(respecified(running, 'ann', 4).rejoins).toEqual([request])
+    expect(publicStatus(running)).not.toHaveProperty('rejoins')
+  })
+
+  it('keeps the newest request of each table', () => {
+    const other = { table: 'shop.items', parking: 'p2' }
+    const again = { table: 'shop.orders', parking: 'p3' }
+    const memory = [request, other, again].reduce((m, r) => rejoined(m, 'bob', r), streaming())
+    expect(memory.rejoins).toEqual([other, again])
+  })
+
+  it('leaves a paused pipeline paused, and a stopped one stopped', () => {
+    expect(nextStep(rejoined(paused(streaming(), 'ann'), 'bob', request))).toEqual({
+      do: 'rest',
+      as: 'paused',
+    })
+    expect(refusal(stopped(streaming(), 'ann'), 'rejoin', undefined)).toContain('stopping')
   })
 })
 
@@ -325,7 +357,15 @@ describe('under any order of events', () => {
   )
   const event = fc.oneof(
     fc.record({
-      command: fc.constantFrom('pause', 'resume', 'respec', 'addTables', 'setLimits', 'proposal' as const),
+      command: fc.constantFrom(
+        'pause',
+        'resume',
+        'respec',
+        'addTables',
+        'setLimits',
+        'rejoin',
+        'proposal' as const,
+      ),
       checks: fc.boolean(),
     }),
     fc.record({ outcome, checks: fc.boolean(), elapsedMs: fc.integer({ min: 0, max: 90_000 }) }),
@@ -348,6 +388,7 @@ describe('under any order of events', () => {
             if (refusal(memory, next.command as 'pause', generation) !== null) continue
             if (next.command === 'addTables') memory = retabled(memory, 'ann', generation, 'x')
             if (next.command === 'setLimits') memory = limited(memory, 'ann', generation)
+            if (next.command === 'rejoin') memory = rejoined(memory, 'ann', { table: 's.t', parking: 'p1' })
             if (next.command === 'pause') memory = paused(memory, 'ann')
             if (next.command === 'resume') memory = resumed(memory, 'ann')
             if (next.command === 'respec') memory = respecified(memory, 'ann', generation)
