@@ -34,7 +34,7 @@ const tls = z
 
 export const mysqlEndpointSpec = z
   .strictObject({
-    kind: z.literal('mysql').meta({ description: 'MySQL 8.0 and later.' }),
+    kind: z.literal('mysql').meta({ description: 'MySQL 8.0 and later, and MariaDB 10.11 and later.' }),
     host: literalText.meta({ description: 'Host name or address.' }),
     port: z.int().min(1).max(65535).default(3306).meta({ description: 'TCP port.' }),
     user: literalText.meta({ description: 'Login name.' }),

@@ -395,6 +395,13 @@ export const catalogue = {
     title: 'The target has a rule that the source does not have',
     remedy: 'Drop the constraint at the target, or make it the same as at the source.',
   },
+  'SYNC-3210': {
+    disposition: 'block',
+    scope: 'target',
+    title: 'A missing table cannot be created from a definition of another product',
+    remedy:
+      'MySQL and MariaDB differ in types, collations and defaults. Create the table at the target by hand, with columns that take every value; the pre-check compares them.',
+  },
   'SYNC-3301': {
     disposition: 'block',
     scope: 'target',

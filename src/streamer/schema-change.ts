@@ -69,7 +69,7 @@ export function effectOf(statement: string, schema: string): SchemaChangeEffect 
   }
   if (
     /^(grant|revoke|flush|analyze|install|uninstall|set|reset|purge)\b/i.test(sql) ||
-    /^(create|alter|drop|rename)( or replace)?( definer ?= ?\S+( ?@ ?\S+)?)?( sql security \w+)?( algorithm ?= ?\w+)?( definer ?= ?\S+( ?@ ?\S+)?)?( sql security \w+)?( aggregate)? (user|role|procedure|function|trigger|event|view|server|tablespace|undo tablespace|logfile|instance|resource group|spatial reference system|library)\b/i.test(
+    /^(create|alter|drop|rename)( or replace)?( definer ?= ?\S+( ?@ ?\S+)?)?( sql security \w+)?( algorithm ?= ?\w+)?( definer ?= ?\S+( ?@ ?\S+)?)?( sql security \w+)?( aggregate)? (user|role|procedure|function|trigger|event|view|server|tablespace|undo tablespace|logfile|sequence|package|package body|instance|resource group|spatial reference system|library)\b/i.test(
       sql,
     ) ||
     /^(optimize|repair|check)\b/i.test(sql)

@@ -3,6 +3,7 @@
  * lanes have written, so a position counts only when every lane has said that it is done (DATA-PATH 5).
  */
 import type { Connection, RowDataPacket } from 'mysql2/promise'
+import { createMariadbTracker } from '../../src/connectors/mysql/mariadb-tracker.ts'
 
 export interface ConfirmedPosition {
   readonly token: string
@@ -16,7 +17,7 @@ export async function confirmedPosition(
   pipeline: string,
 ): Promise<ConfirmedPosition | null> {
   const [[mark]] = await target.query<RowDataPacket[]>(
-    `SELECT to_position ->> '$.token' AS token, to_position ->> '$.ordinal' AS ordinal FROM syncline.apply_mark AS header
+    `SELECT JSON_UNQUOTE(JSON_EXTRACT(to_position, '$.token')) AS token, JSON_EXTRACT(to_position, '$.ordinal') AS ordinal FROM syncline.apply_mark AS header
      WHERE pipeline = ? AND slot = 0 AND NOT EXISTS (
        SELECT 1 FROM syncline.apply_mark AS lane
        WHERE lane.pipeline = header.pipeline AND lane.slot BETWEEN 1 AND header.lanes
@@ -28,7 +29,7 @@ export async function confirmedPosition(
   return { token: String(mark['token']), ordinal: Number(mark['ordinal']) }
 }
 
-/** Is everything in `goal` (a GTID set) confirmed at the target? Asks the source, which knows how to compare. */
+/** Is everything in `goal` (as executedSet gives it) confirmed at the target? */
 export async function isConfirmed(
   source: Connection,
   target: Connection,
@@ -37,6 +38,7 @@ export async function isConfirmed(
 ): Promise<boolean> {
   const position = await confirmedPosition(target, pipeline)
   if (position === null || position.ordinal > 0) return false
+  if (await isMariadb(source)) return createMariadbTracker(position).covers({ token: goal, ordinal: 0 })
   const [[answer]] = await source.query<RowDataPacket[]>('SELECT GTID_SUBSET(?, ?) AS done', [
     goal,
     position.token,
@@ -46,6 +48,12 @@ export async function isConfirmed(
 
 /** Everything that the source has committed by now. */
 export async function executedSet(source: Connection): Promise<string> {
-  const [[row]] = await source.query<RowDataPacket[]>('SELECT @@global.gtid_executed AS executed')
+  const variable = (await isMariadb(source)) ? 'gtid_binlog_pos' : 'gtid_executed'
+  const [[row]] = await source.query<RowDataPacket[]>(`SELECT @@global.${variable} AS executed`)
   return String(row?.['executed']).replaceAll('\n', '')
+}
+
+async function isMariadb(connection: Connection): Promise<boolean> {
+  const [[row]] = await connection.query<RowDataPacket[]>('SELECT VERSION() AS version')
+  return String(row?.['version']).includes('MariaDB')
 }

@@ -35,6 +35,8 @@ export interface ColumnDetail {
   readonly expression: string
   /** CHAR, VARCHAR: characters; TEXT types: bytes. */
   readonly maxChars: number
+  /** A text that is where this server keeps JSON documents (MariaDB). */
+  readonly takesJson: boolean
   /** GEOMETRY: the only spatial reference system that it takes; null: any. */
   readonly srid: number | null
 }
@@ -190,6 +192,7 @@ function columnOf(
       invisible: extra.includes('INVISIBLE'),
       unsupported: type === null,
       expression,
+      takesJson: dialect.jsonIsText && dataType === 'longtext' && charset === 'utf8mb4',
       maxChars: Number(row[15] ?? 0),
       srid: typeof row[16] === 'string' ? Number(row[16]) : null,
     },

@@ -1,12 +1,12 @@
 /**
- * What of a MySQL source would keep a pipeline from being right: its log, its privileges, its tables. Changes nothing.
+ * What of a MySQL or MariaDB source would keep a pipeline from being right: its log, its privileges, its tables. Changes nothing.
  *
  * Every finding names the statement that mends it. Settings are read globally: sessions that are open keep their own, and what those log
  * is checked again event by event (SYNC-2205, SYNC-2208).
  */
 import type { TableId } from '../../core/schema.ts'
 import type { Finding, PipelineScope } from '../contract.ts'
-import { readTablesByName, type TableDetail } from './catalogue.ts'
+import { readTablesByName, type TableDetail, textOf } from './catalogue.ts'
 import { checkRetention } from './check-retention.ts'
 import type { MysqlEndpoint } from './config.ts'
 import { type Connection, connect } from './connection.ts'
@@ -19,7 +19,9 @@ import {
   type Trial,
   tryPrivileges,
 } from './finding.ts'
+import { productOf } from './flavour.ts'
 import { logEndSql, readLogEnd } from './log-end.ts'
+import { type SourceSettings, sourceSettings } from './source-settings.ts'
 import { qualifiedName, textLiteral } from './sql-text.ts'
 
 /** @throws SyncError only for what passes by itself (a lost connection, a busy server) */
@@ -45,53 +47,10 @@ export async function checkMysqlSource(
   }
 }
 
-/** A variable that must have one value, and what makes it so. */
-const required: readonly {
-  readonly name: string
-  readonly value: string
-  readonly why: string
-  readonly remedy: string
-}[] = [
-  {
-    name: 'binlog_format',
-    value: 'ROW',
-    why: 'statements instead of rows are logged',
-    remedy: "SET PERSIST binlog_format = 'ROW'; then reconnect the application.",
-  },
-  {
-    name: 'binlog_row_image',
-    value: 'FULL',
-    why: 'rows are logged in part',
-    remedy: "SET PERSIST binlog_row_image = 'FULL'; then reconnect the application.",
-  },
-  {
-    name: 'binlog_row_metadata',
-    value: 'FULL',
-    why: 'names and character sets of columns are not logged',
-    remedy: "SET PERSIST binlog_row_metadata = 'FULL';",
-  },
-  {
-    name: 'binlog_row_value_options',
-    value: '',
-    why: 'changes inside JSON documents are logged in part',
-    remedy: "SET PERSIST binlog_row_value_options = ''; then reconnect the application.",
-  },
-  {
-    name: 'enforce_gtid_consistency',
-    value: 'ON',
-    why: 'transactions without a GTID are possible',
-    remedy: 'SET PERSIST enforce_gtid_consistency = ON;',
-  },
-  {
-    name: 'gtid_mode',
-    value: 'ON',
-    why: 'transactions have no GTID, so no position survives',
-    remedy:
-      'SET PERSIST enforce_gtid_consistency = ON; SET PERSIST gtid_mode = OFF_PERMISSIVE; SET PERSIST gtid_mode = ON_PERMISSIVE; wait until the status Ongoing_anonymous_transaction_count is 0; SET PERSIST gtid_mode = ON;',
-  },
-]
+const settingsOf = (connection: Connection): SourceSettings => sourceSettings[productOf(connection.version)]
 
 async function checkServer(connection: Connection): Promise<Finding[]> {
+  const { required, ...settings } = settingsOf(connection)
   const variables = await readVariables(connection, [
     'log_bin',
     'server_id',
@@ -107,11 +66,12 @@ async function checkServer(connection: Connection): Promise<Finding[]> {
       ),
     ]
   }
-  const findings = required.flatMap(({ name, value, why, remedy }) => {
+  const findings = required.flatMap(({ name, value, why, remedy, warning }) => {
     const actual = variables.get(name)
     // What a server does not have, it does not do (binlog_row_value_options before 8.0, for instance).
     if (actual === undefined || actual.toUpperCase() === value) return []
-    return [finding('SYNC-2201', 'error', `${name} is ${actual || "''"} at the source: ${why}`, remedy)]
+    const message = `${name} is ${actual || "''"} at the source: ${why}`
+    return [finding(warning ?? 'SYNC-2201', warning === undefined ? 'error' : 'warning', message, remedy)]
   })
   if (variables.get('server_id') === '0') {
     findings.push(
@@ -119,23 +79,50 @@ async function checkServer(connection: Connection): Promise<Finding[]> {
         'SYNC-2201',
         'error',
         'server_id is 0 at the source: it refuses to send its log',
-        'SET PERSIST server_id = 1; (a number that no other server of the topology has)',
+        `${settings.set('server_id', '1')} (a number that no other server of the topology has)`,
       ),
     )
   }
-  return [...findings, ...(await checkReplica(connection))]
+  return [...findings, ...(await checkReplica(connection)), ...(await checkPrepared(connection))]
+}
+
+/** XA transactions that are prepared now: what they changed stands in the log before the position at which a pipeline starts. */
+async function checkPrepared(connection: Connection): Promise<Finding[]> {
+  let names: readonly string[]
+  try {
+    const { columns, rows } = await connection.query('XA RECOVER')
+    const data = columns.indexOf('data')
+    names = rows.map((row) => textOf(row[data]).slice(0, 64))
+  } catch {
+    // MySQL shows them to who holds XA_RECOVER_ADMIN alone; without it there is nothing to say.
+    return []
+  }
+  if (names.length === 0) return []
+  const shown = names.slice(0, 5).join(', ') + (names.length > 5 ? ', ...' : '')
+  return [
+    finding(
+      'SYNC-2222',
+      'warning',
+      `${names.length === 1 ? 'An XA transaction is' : `${names.length} XA transactions are`} prepared at the source and not committed (${shown})`,
+      null,
+    ),
+  ]
 }
 
 /** A source that is a replica itself must log what it applies, in the order in which it becomes visible. */
 async function checkReplica(connection: Connection): Promise<Finding[]> {
-  const variables = await readVariables(connection, [
-    'log_replica_updates',
-    'replica_preserve_commit_order',
-    'replica_parallel_workers',
-  ])
+  // Both names of each: servers before 8.0.26, and MariaDB, know the older one.
+  const variables = await readVariables(
+    connection,
+    ['log_%_updates', '%_preserve_commit_order', '%_parallel_workers'].flatMap((name) =>
+      ['replica', 'slave'].map((word) => name.replace('%', word)),
+    ),
+  )
+  const value = (name: string): string | undefined =>
+    variables.get(name) ?? variables.get(name.replace('replica', 'slave'))
   let channels: number
   try {
-    const { rows } = await connection.query('SHOW REPLICA STATUS')
+    const { rows } = await connection.query(settingsOf(connection).replicaStatus(connection.version))
     channels = rows.length
   } catch {
     // Without REPLICATION CLIENT; checkPrivileges says so.
@@ -143,19 +130,19 @@ async function checkReplica(connection: Connection): Promise<Finding[]> {
   }
   if (channels === 0) return []
   const findings: Finding[] = []
-  if (variables.get('log_replica_updates') === 'OFF') {
+  if (value('log_replica_updates') === 'OFF') {
     findings.push(
       finding(
         'SYNC-2201',
         'error',
         'The source is a replica that does not log what it applies (log_replica_updates is OFF)',
-        'Start the server with --log-replica-updates=ON.',
+        'Start the server with --log-replica-updates=ON (--log-slave-updates=ON for MariaDB and before MySQL 8.0.26).',
       ),
     )
   }
   if (
-    Number(variables.get('replica_parallel_workers') ?? 0) > 1 &&
-    variables.get('replica_preserve_commit_order') === 'OFF'
+    Number(value('replica_parallel_workers') ?? 0) > 1 &&
+    value('replica_preserve_commit_order') === 'OFF'
   ) {
     findings.push(
       finding(
@@ -191,8 +178,9 @@ async function checkPrivileges(
       findings.push(found)
     }
   }
+  const logTrial = settingsOf(connection).logTrial(connection.version)
   const trials: Trial[] = [
-    { sql: 'SHOW REPLICAS', denied: global('REPLICATION SLAVE', 'to read the log') },
+    ...(logTrial === null ? [] : [{ sql: logTrial, denied: global('REPLICATION SLAVE', 'to read the log') }]),
     // Tables that the account may not see would be missing here and yet be in the log. A table that does not exist is denied all the same
     // unless the privilege is held on the whole schema (1142 instead of 1146).
     ...(scope.patternSchemas ?? []).map((schema) => ({
@@ -276,6 +264,17 @@ async function checkTables(connection: Connection, scope: PipelineScope): Promis
     }
     const carried = columns === null ? null : new Set(columns.map((column) => column.source.toLowerCase()))
     findings.push(...checkKey(table, source), ...checkColumns(table, source, carried))
+    if (table.versioned) {
+      findings.push(
+        finding(
+          'SYNC-2223',
+          'error',
+          `${source.schema}.${source.name} is system-versioned: its rows have a history, which cannot be carried`,
+          `ALTER TABLE ${shownName(source)} DROP SYSTEM VERSIONING; or exclude the table.`,
+          { table: source },
+        ),
+      )
+    }
     if (table.engine !== 'InnoDB') {
       findings.push(
         finding(

@@ -6,13 +6,17 @@
 import { catalogue, SyncError } from '../../core/errors.ts'
 import { type TableId, tableName } from '../../core/schema.ts'
 import type { Finding, PipelineScope } from '../contract.ts'
-import { readNameCase, readTablesByName, type TableDetail } from './catalogue.ts'
+import { readNameCase, readTablesByName, type TableDetail, textOf } from './catalogue.ts'
+import { catalogueDialects } from './catalogue-dialect.ts'
 import { checkTargetTable } from './check-target-table.ts'
 import type { MysqlEndpoint } from './config.ts'
 import { type Connection, connect } from './connection.ts'
 import { finding, findingOf, readAccount, readVariables, shownName } from './finding.ts'
+import { productOf } from './flavour.ts'
 import { marksOf, readJoinedTables, tablesWithRows } from './joined-tables.ts'
 import { lostMessage, lostRemedy, nothingPlanned, otherDivision, planCreation } from './prepare-target.ts'
+import { sourceLogOf } from './source-log.ts'
+import { sourceSettings } from './source-settings.ts'
 import { textLiteral } from './sql-text.ts'
 import { checkTargetPrivileges } from './target-privileges.ts'
 
@@ -138,8 +142,9 @@ async function readSource(scope: PipelineScope): Promise<SourceSide | null> {
   }
 }
 
+/** What no two servers have in common. */
 const readUuid = async (connection: Connection): Promise<string> =>
-  (await readVariables(connection, ['server_uuid'])).get('server_uuid') ?? ''
+  textOf((await connection.query(`SELECT ${sourceLogOf(connection.version).serverIdentity}`)).rows[0]?.[0])
 
 const ontoItself = (scope: PipelineScope): Finding[] =>
   scope.mappings
@@ -164,7 +169,7 @@ async function checkPacket(connection: Connection, sourceBytes: number): Promise
       'SYNC-3303',
       'warning',
       `max_allowed_packet is ${bytes} at the target and ${sourceBytes} at the source: large rows could be refused`,
-      `SET PERSIST max_allowed_packet = ${sourceBytes};`,
+      sourceSettings[productOf(connection.version)].set('max_allowed_packet', `${sourceBytes}`),
     ),
   ]
 }
@@ -274,7 +279,7 @@ async function readChecks(
   if (schemas.length === 0) return []
   const list = [...new Set(schemas)].map(textLiteral).join(', ')
   const { rows } = await connection.query(
-    `SELECT t.TABLE_SCHEMA, t.TABLE_NAME, t.CONSTRAINT_NAME, c.CHECK_CLAUSE FROM information_schema.TABLE_CONSTRAINTS t JOIN information_schema.CHECK_CONSTRAINTS c ON c.CONSTRAINT_SCHEMA = t.CONSTRAINT_SCHEMA AND c.CONSTRAINT_NAME = t.CONSTRAINT_NAME WHERE t.CONSTRAINT_TYPE = 'CHECK' AND t.ENFORCED = 'YES' AND t.TABLE_SCHEMA IN (${list})`,
+    catalogueDialects[productOf(connection.version)].checkConstraints(list),
   )
   return rows.map((row) => ({
     table: { schema: text(row[0]), name: text(row[1]) },
@@ -304,7 +309,7 @@ async function checkConstraints(
         'SYNC-3209',
         'warning',
         `${tableName(table)} has the check ${name} ${clause} that the source does not have: a row that fails it would stop the pipeline`,
-        `ALTER TABLE ${shownName(table)} ALTER CHECK \`${name}\` NOT ENFORCED;`,
+        catalogueDialects[productOf(connection.version)].withoutCheck(shownName(table), name),
         { table },
       ),
     ]

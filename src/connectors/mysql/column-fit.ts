@@ -30,6 +30,7 @@ export function fits(source: FittedColumn, target: FittedColumn): Misfit | null 
     return source.column.generated ? null : misfit('is computed at the target, so it cannot be written')
   }
   if (source.column.nullable && !target.column.nullable) return misfit('does not take NULL')
+  if (s.kind === 'json' && target.detail.takesJson) return null
   if (s.kind !== t.kind && !(s.kind === 'float' && t.kind === 'double')) {
     return misfit(`is ${t.sql}, and the source's is ${s.sql}`)
   }

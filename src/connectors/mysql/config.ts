@@ -21,7 +21,9 @@ export const mysqlTls = z.strictObject({
 })
 
 export const mysqlEndpoint = z.strictObject({
-  kind: z.literal('mysql').meta({ description: 'A MySQL server, 8.0 or newer.' }),
+  kind: z
+    .literal('mysql')
+    .meta({ description: 'A MySQL server, 8.0 or newer, or a MariaDB server, 10.11 or newer.' }),
   host: z
     .string()
     .min(1)

@@ -12,10 +12,12 @@ export const productOf = (version: string): Product => (version.includes('MariaD
 export const versionOf = (handshake: string): string =>
   handshake.replace(/^5\.5\.5-(?=\d+\.\d+.*MariaDB)/, '')
 
-/** Major and minor number, as one that can be compared: 8.4 is 804. */
-export function releaseOf(version: string): number {
-  const [major = 0, minor = 0] = version.split('.').map((part) => Number.parseInt(part, 10))
-  return major * 100 + minor
+/** Names of replication changed in the middle of a series. @param release such as '8.0.22' */
+export function isAtLeast(version: string, release: string): boolean {
+  const have = version.split(/[.-]/, 3).map(Number)
+  const wanted = release.split('.').map(Number)
+  for (const [i, number] of wanted.entries()) if (have[i] !== number) return (have[i] ?? 0) > number
+  return true
 }
 
 /** For messages. */

@@ -5,11 +5,11 @@ import { SyncError } from '../../core/errors.ts'
 import type { LogCoordinate } from '../../core/position.ts'
 import type { Value } from '../../core/value.ts'
 import type { Connection } from './connection.ts'
-import { productOf, releaseOf } from './flavour.ts'
+import { isAtLeast, productOf } from './flavour.ts'
 
 /** SHOW MASTER STATUS until MySQL 8.2, where it was renamed; removed in 8.4. MariaDB keeps the old name. */
 export const logEndSql = ({ version }: Pick<Connection, 'version'>): string =>
-  productOf(version) === 'mysql' && releaseOf(version) >= 802
+  productOf(version) === 'mysql' && isAtLeast(version, '8.2.0')
     ? 'SHOW BINARY LOG STATUS'
     : 'SHOW MASTER STATUS'
 

@@ -13,6 +13,7 @@ import { readTablesByName, textOf } from './catalogue.ts'
 import type { MysqlEndpoint } from './config.ts'
 import { type Connection, connect } from './connection.ts'
 import { targetDefinition } from './create-table.ts'
+import { productName, productOf } from './flavour.ts'
 import {
   emptyUnlessJoined,
   isAbsent,
@@ -133,6 +134,15 @@ export async function planCreation(target: Connection, scope: PipelineScope): Pr
     setUp: ['SESSION sql_quote_show_create = 1'],
   })
   try {
+    const [from, to] = [productOf(source.version), productOf(target.version)]
+    if (from !== to) {
+      const { target: id } = missing[0] as MappedTable
+      throw new SyncError(
+        'SYNC-3210',
+        `Table ${tableName(id)} is missing, and a definition of ${productName(from)} cannot be run at ${productName(to)}`,
+        { details: { table: tableName(id) } },
+      )
+    }
     return { ...(await planFrom(source, scope, missing)), lost }
   } finally {
     await source.close()

@@ -10,7 +10,7 @@ import { byteStringOf } from '../../core/value.ts'
 import type { ReplicaState, TargetPressureGauge } from '../contract.ts'
 import type { MysqlEndpoint } from './config.ts'
 import { type Connection, connect } from './connection.ts'
-import { productOf, releaseOf } from './flavour.ts'
+import { isAtLeast, productOf } from './flavour.ts'
 
 /** An operator's query that takes longer is no measure. */
 const queryMs = 5_000
@@ -27,10 +27,14 @@ export function createPressureGauge(config: MysqlEndpoint, side: 'source' | 'tar
     const name = `${host}:${port}`
     const known = connections.get(name)
     if (known !== undefined && !known.isLost) return known
-    const opened = await connect({ ...config, host, port }, 'admin', {
-      side,
-      setUp: ['SESSION transaction_read_only = 1'],
-    })
+    const opened = await connect({ ...config, host, port }, 'admin', { side })
+    try {
+      // MariaDB 10.11 has no variable of MySQL's name for it.
+      await opened.query('SET SESSION TRANSACTION READ ONLY')
+    } catch (error) {
+      opened.destroy()
+      throw error
+    }
     if (isClosed) {
       opened.destroy()
       throw new SyncError('SYNC-4001', 'The session ended')
@@ -96,5 +100,4 @@ export function createPressureGauge(config: MysqlEndpoint, side: 'source' | 'tar
 
 /** SHOW REPLICA STATUS and SHOW REPLICAS: MySQL 8.0.22; MariaDB knows the first since 10.5 and calls the second SHOW REPLICA HOSTS. */
 const saysReplica = ({ version }: Connection): boolean =>
-  productOf(version) === 'mysql' &&
-  (releaseOf(version) > 800 || Number(version.split('.')[2]?.match(/^\d+/)?.[0]) >= 22)
+  productOf(version) === 'mysql' && isAtLeast(version, '8.0.22')

@@ -36,7 +36,8 @@ export function checkTargetPrivileges(
     { sql: createTrial(ownSchema), denied: denied('CREATE, SELECT', own) },
     { sql: `SELECT 1 FROM ${mark} LIMIT 0`, denied: denied('SELECT', own) },
     {
-      sql: `EXPLAIN INSERT INTO ${mark} (pipeline) SELECT pipeline FROM ${mark} LIMIT 0`,
+      // All columns without a default: MariaDB looks at those before it explains.
+      sql: `EXPLAIN INSERT INTO ${mark} (pipeline, slot, epoch) SELECT pipeline, slot, epoch FROM ${mark} LIMIT 0`,
       denied: denied('INSERT', own),
     },
     { sql: `EXPLAIN UPDATE ${mark} SET pipeline = pipeline WHERE FALSE`, denied: denied('UPDATE', own) },

@@ -51,8 +51,8 @@ export interface SinkFixture {
   close(): Promise<void>
 }
 
-export async function sinkFixture(prefix: string): Promise<SinkFixture> {
-  const server = await sharedTarget()
+export async function sinkFixture(prefix: string, open = sharedTarget): Promise<SinkFixture> {
+  const server = await open()
   const sql = await openConnection(server)
   const unique = `${prefix}_${randomBytes(5).toString('hex')}`
   await sql.query(`CREATE DATABASE ${unique}`)

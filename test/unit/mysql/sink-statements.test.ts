@@ -10,6 +10,7 @@ import {
   maxStatementBytes,
   maxUpsertRows,
 } from '../../../src/connectors/mysql/sink/statements.ts'
+import { writeDialects } from '../../../src/connectors/mysql/sink/write-dialect.ts'
 import type { Destination, LaneWork } from '../../../src/core/plan.ts'
 import type { Column, ColumnType } from '../../../src/core/schema.ts'
 import type { Row } from '../../../src/core/value.ts'
@@ -35,7 +36,7 @@ function destination(name: string, columns: readonly Column[], key: readonly num
 
 const a = destination('a', [column('id', int), column('v', bytes)])
 const b = destination('b', [column('id', int), column('v', bytes)])
-const limits = { maxPacketBytes: 64 << 20 }
+const limits = { maxPacketBytes: 64 << 20, dialect: writeDialects.mysql }
 
 test('all removals come before all upserts, each row once, upserts in the order of keys, within the bounds', () => {
   const blob = fc.nat({ max: 400_000 }).map((length) => 'x'.repeat(length))
@@ -76,7 +77,7 @@ test('all removals come before all upserts, each row once, upserts in the order 
 })
 
 test('a row beyond what the server accepts is refused with its table, key and size', () => {
-  const make = createStatementBuilder({ maxPacketBytes: 10_000 })
+  const make = createStatementBuilder({ maxPacketBytes: 10_000, dialect: writeDialects.mysql })
   const rows: Row[] = [
     [1, 'x'],
     [2, 'y'.repeat(20_000)],

@@ -22,10 +22,15 @@ export function columnWriter(source: ColumnType, target: ColumnType): ValueWrite
       return placesAgree(source, target) ? plainNumber : enumLabelWriter(source)
     case 'set':
       return placesAgree(source, target) ? plainNumber : setLabelsWriter(source)
+    case 'json':
+      // Where the server has no JSON of its own (MariaDB), the text is the value.
+      return target.kind === 'text' ? (value) => literal(value, jsonText) : (value) => literal(value, source)
     default:
       return (value) => literal(value, source)
   }
 }
+
+const jsonText: ColumnType = { kind: 'text', charset: 'utf8mb4', sql: 'json' }
 
 const plainNumber: ValueWriter = (value) => (value === null ? 'NULL' : `${value as number | bigint}`)
 

@@ -1,5 +1,6 @@
 /**
- * The statements by which one destination's rows are written, made once per destination and filled with rows after that.
+ * The statements by which one destination's rows are written, made once per destination and filled with rows after that. Written down here as
+ * MySQL has them; write-dialect.ts has the differences.
  *
  * Upsert: a multi-row INSERT ... ON DUPLICATE KEY UPDATE that sets the key columns too, to `IF(old key <=> new key, new key, NULL)`. So
  * 'a' becomes 'A' where the collation calls them equal, and a row met through another unique key, which is another row, gives NULL for a
@@ -16,6 +17,7 @@ import type { Row, Value } from '../../../core/value.ts'
 import { nonStrictSqlMode } from '../connection.ts'
 import { identifier, needsNonStrict, qualifiedName } from '../sql-text.ts'
 import { columnWriter, type ValueWriter } from './column-writer.ts'
+import type { WriteDialect } from './write-dialect.ts'
 
 export interface DestinationSql {
   /** `INSERT INTO ... VALUES ` and what follows the rows. */
@@ -23,9 +25,11 @@ export interface DestinationSql {
   readonly upsertTail: string
   /** `DELETE ... IN (` ; the end is `)`. */
   readonly removeHead: string
+  /** Between two keys. */
+  readonly removeSeparator: string
   /** `(1, 'x')` of a whole row. */
   rowText(row: Row): string
-  /** The key of a row as an element of the IN list. */
+  /** The key of a row as an element of that list. */
   keyText(key: readonly Value[]): string
   /** Ordinals of ENUM columns whose value 0 strict mode refuses; empty for nearly all tables. */
   readonly enumOrdinals: readonly number[]
@@ -35,7 +39,7 @@ export interface DestinationSql {
 
 const incoming = 'syncline_new'
 
-export function destinationSql(destination: Destination): DestinationSql {
+export function destinationSql(destination: Destination, dialect: WriteDialect): DestinationSql {
   const table = qualifiedName(destination.id)
   const names = destination.columns.map((column) => identifier(column.name))
   const keyOrdinals = destination.key.ordinals
@@ -48,12 +52,16 @@ export function destinationSql(destination: Destination): DestinationSql {
   // The alias must differ from the table's own name, which is what old values are named by.
   const alias = destination.id.name.toLowerCase() === incoming ? `${incoming}_row` : incoming
   // One condition for the whole key: where any part differs it is another row.
-  const sameRow = keyNames.map((name) => `${table}.${name} <=> ${alias}.${name}`).join(' AND ')
+  const sameRow = keyNames
+    .map((name) => `${table}.${name} <=> ${dialect.incoming(alias, name)}`)
+    .join(' AND ')
   const meetsItselfOnly = destination.key.comparesBytes && destination.uniqueKeys.length === 0
   const guard = (name: string): string =>
-    meetsItselfOnly ? `${name} = ${table}.${name}` : `${name} = IF(${sameRow}, ${alias}.${name}, NULL)`
+    meetsItselfOnly
+      ? `${name} = ${table}.${name}`
+      : `${name} = IF(${sameRow}, ${dialect.incoming(alias, name)}, NULL)`
   const updates = names.flatMap((name, ordinal) => {
-    if (!isKey.has(ordinal)) return [`${name} = ${alias}.${name}`]
+    if (!isKey.has(ordinal)) return [`${name} = ${dialect.incoming(alias, name)}`]
     // There must be one assignment at least.
     return meetsItselfOnly && names.length > isKey.size ? [] : [guard(name)]
   })
@@ -64,14 +72,18 @@ export function destinationSql(destination: Destination): DestinationSql {
     return `${text})`
   }
   const onlyKeyWriter = keyWriters.length === 1 ? (keyWriters[0] as ValueWriter) : null
-  const keyText = (key: readonly Value[]): string =>
-    onlyKeyWriter === null
-      ? `(${keyWriters.map((write, i) => write(key[i] as Value)).join(',')})`
-      : onlyKeyWriter(key[0] as Value)
-  const hint = `/*+ INDEX(${identifier(destination.id.name)} ${identifier(destination.key.name)}) */`
+  const isDisjunction = onlyKeyWriter === null && dialect.compositeKeys === 'disjunction'
+  const keyText = (key: readonly Value[]): string => {
+    if (onlyKeyWriter !== null) return onlyKeyWriter(key[0] as Value)
+    const values = keyWriters.map((write, i) => write(key[i] as Value))
+    if (!isDisjunction) return `(${values.join(',')})`
+    return `(${values.map((value, i) => `${keyNames[i] as string}=${value}`).join(' AND ')})`
+  }
+  const hint = dialect.indexHint(identifier(destination.id.name), identifier(destination.key.name))
   const keyList = keyNames.length === 1 ? (keyNames[0] as string) : `(${keyNames.join(',')})`
+  const amongKeys = isDisjunction ? '(' : `${keyList} IN (`
   const upsertHead = `INSERT INTO ${table} (${names.join(',')}) VALUES `
-  const upsertTail = ` AS ${alias} ON DUPLICATE KEY UPDATE ${updates.join(', ')}`
+  const upsertTail = `${dialect.upsertAlias(alias)} ON DUPLICATE KEY UPDATE ${updates.join(', ')}`
   const enumOrdinals = destination.columns.flatMap((column, i) =>
     column.type.kind === 'enum' && destination.valueTypes[i]?.kind === 'enum' ? [i] : [],
   )
@@ -79,7 +91,8 @@ export function destinationSql(destination: Destination): DestinationSql {
   return {
     upsertHead,
     upsertTail,
-    removeHead: `DELETE ${hint} FROM ${table} WHERE ${keyList} IN (`,
+    removeHead: `DELETE ${hint}FROM ${table} WHERE ${amongKeys}`,
+    removeSeparator: isDisjunction ? ' OR ' : ',',
     rowText,
     keyText,
     enumOrdinals,
@@ -103,8 +116,7 @@ export function destinationSql(destination: Destination): DestinationSql {
       const sets = empty.map((i) => `${names[i] as string} = 0`).join(', ')
       return [
         upsertHead + rowText(placeholder) + upsertTail,
-        `UPDATE /*+ SET_VAR(sql_mode='${nonStrictSqlMode}') */ ${table} SET ${sets} ` +
-          `WHERE ${keyList} IN (${keyText(key)})`,
+        dialect.updateUnder(nonStrictSqlMode, `${table} SET ${sets} WHERE ${amongKeys}${keyText(key)})`),
       ]
     },
   }

@@ -12,6 +12,7 @@ import type { Value } from '../../../core/value.ts'
 import type { BatchHeader, LoadProgress } from '../../contract.ts'
 import { textLiteral } from '../sql-text.ts'
 import { keyText, positionText } from './exact-json.ts'
+import type { WriteDialect } from './write-dialect.ts'
 
 export const markTable = '`syncline`.`apply_mark`'
 export const loadTable = '`syncline`.`load_progress`'
@@ -122,15 +123,19 @@ const afterText = (values: readonly Value[], order: string | undefined): string 
   keyText(order === undefined ? { values } : { values, order })
 
 /** Upserts load progress; the caller gives at least one. */
-export function loadStatement(pipeline: string, load: readonly LoadProgress[]): string {
+export function loadStatement(
+  pipeline: string,
+  load: readonly LoadProgress[],
+  dialect: WriteDialect,
+): string {
   const rows = load.map(
     ({ table, after, keyOrder, rows: loaded, done }) =>
       `(${textLiteral(pipeline)}, ${textLiteral(table)}, ${after === null ? 'NULL' : textLiteral(afterText(after, keyOrder))}, ` +
       `${loaded}, ${done ? 1 : 0})`,
   )
   return (
-    `INSERT INTO ${loadTable} (pipeline, table_name, after_key, rows_loaded, done) VALUES ${rows.join(', ')} AS new ` +
-    'ON DUPLICATE KEY UPDATE after_key = new.after_key, rows_loaded = new.rows_loaded, done = new.done'
+    `INSERT INTO ${loadTable} (pipeline, table_name, after_key, rows_loaded, done) VALUES ${rows.join(', ')}${dialect.upsertAlias('new')} ` +
+    `ON DUPLICATE KEY UPDATE ${['after_key', 'rows_loaded', 'done'].map((column) => `${column} = ${dialect.incoming('new', column)}`).join(', ')}`
   )
 }
 

@@ -10,6 +10,7 @@ import type { Row } from '../../../core/value.ts'
 import { textLiteral } from '../sql-text.ts'
 import { positionOf, positionText } from './exact-json.ts'
 import { loadStatement } from './mark-table.ts'
+import type { WriteDialect } from './write-dialect.ts'
 
 const parkedTable = '`syncline`.`parked_table`'
 const letterTable = '`syncline`.`dead_letter`'
@@ -55,21 +56,22 @@ const of = (pipeline: string, { schema, name }: TableId): string =>
 
 const inWords = (text: string): string => textLiteral(text.slice(0, 4_000))
 
-const notBegun = (pipeline: string, table: TableId): string =>
-  loadStatement(pipeline, [{ table: tableName(table), after: null, rows: 0, done: false }])
+const notBegun = (pipeline: string, table: TableId, dialect: WriteDialect): string =>
+  loadStatement(pipeline, [{ table: tableName(table), after: null, rows: 0, done: false }], dialect)
 
 /** Since when it is parked stays as it was where it is parked already. */
 export function parkStatements(
   pipeline: string,
   parked: Omit<ParkedTable, 'parkedAtMs' | 'deadLetters'>,
   letters: readonly DeadLetter[],
+  dialect: WriteDialect,
 ): readonly string[] {
   const { table, parking, since, code, message, remedy } = parked
   const names = [pipeline, table.schema, table.name].map(textLiteral).join(', ')
   return [
     `INSERT INTO ${parkedTable} (pipeline, schema_name, table_name, parking, since_position, code, message, remedy) VALUES ` +
-      `(${names}, ${textLiteral(parking)}, ${textLiteral(positionText(since))}, ${textLiteral(code)}, ${inWords(message)}, ${inWords(remedy)}) AS new ` +
-      'ON DUPLICATE KEY UPDATE parking = new.parking, code = new.code, message = new.message, remedy = new.remedy',
+      `(${names}, ${textLiteral(parking)}, ${textLiteral(positionText(since))}, ${textLiteral(code)}, ${inWords(message)}, ${inWords(remedy)})${dialect.upsertAlias('new')} ` +
+      `ON DUPLICATE KEY UPDATE ${['parking', 'code', 'message', 'remedy'].map((column) => `${column} = ${dialect.incoming('new', column)}`).join(', ')}`,
     `DELETE FROM ${letterTable} WHERE ${of(pipeline, table)}`,
     ...letters.map(
       (letter) =>
@@ -77,14 +79,18 @@ export function parkStatements(
         `VALUES (${names}, ${inWords(letter.key)}, ${textOrNull(letter.before)}, ${textOrNull(letter.after)}, ${textLiteral(letter.code)}, ` +
         `${inWords(letter.message)}, ${textLiteral(positionText(letter.from))}, ${textLiteral(positionText(letter.to))})`,
     ),
-    notBegun(pipeline, table),
+    notBegun(pipeline, table, dialect),
   ]
 }
 
-export const releaseStatements = (pipeline: string, table: TableId): readonly string[] => [
+export const releaseStatements = (
+  pipeline: string,
+  table: TableId,
+  dialect: WriteDialect,
+): readonly string[] => [
   `DELETE FROM ${parkedTable} WHERE ${of(pipeline, table)}`,
   `DELETE FROM ${letterTable} WHERE ${of(pipeline, table)}`,
-  notBegun(pipeline, table),
+  notBegun(pipeline, table, dialect),
 ]
 
 const textOrNull = (text: string | null): string => (text === null ? 'NULL' : textLiteral(text))

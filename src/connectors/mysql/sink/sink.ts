@@ -14,6 +14,7 @@ import type { Destination, LaneWork } from '../../../core/plan.ts'
 import type { Resume, Sink, SinkOptions } from '../../contract.ts'
 import type { Connection } from '../connection.ts'
 import { classify } from '../errors.ts'
+import { productOf } from '../flavour.ts'
 import { loadLines as loadLinesFormat } from '../load-lines.ts'
 import { qualifiedName, textLiteral } from '../sql-text.ts'
 import { positionText } from './exact-json.ts'
@@ -31,14 +32,11 @@ import { openTransaction } from './parts-transaction.ts'
 import { parkStatements, releaseStatements } from './quarantine-table.ts'
 import { createStatementBuilder, type StatementBuilder } from './statements.ts'
 import { takeMarks } from './takeover.ts'
+import { type WriteDialect, writeDialects } from './write-dialect.ts'
 import { runTransaction } from './write-transaction.ts'
 
-/**
- * Removals by many keys must not fall back to a scan for want of optimizer memory; definitions that are being changed at the target
- * are waited for as briefly as row locks, so that the status can tell.
- */
-const slotSettings =
-  'SET SESSION range_optimizer_max_mem_size = 0, lock_wait_timeout = 5; SELECT @@session.max_allowed_packet, @@global.local_infile'
+/** Beside the settings of the product. */
+const slotLimits = 'SELECT @@session.max_allowed_packet, @@global.local_infile'
 
 /** The server refuses a packet that reaches max_allowed_packet, its header included; and each carries conditions beside its statements. */
 const packetOverheadBytes = 512
@@ -98,14 +96,16 @@ export async function createSink(
       slots[slot] = undefined
     }
   }
+  let dialect: WriteDialect = writeDialects.mysql
 
   async function openSlot(role: 'write' | 'load' = 'write'): Promise<Connection> {
     const connection = await connect(role)
     try {
       if (isClosed) throw new SyncError('SYNC-3101', 'the sink was closed while it connected')
-      const { rows } = await connection.query(slotSettings)
+      dialect = writeDialects[productOf(connection.version)]
+      const { rows } = await connection.query(`${dialect.slotSettings}; ${slotLimits}`)
       maxPacketBytes = Number(rows[0]?.[0]) - packetOverheadBytes
-      takesFiles = rows[0]?.[1] === '1'
+      takesFiles = dialect.takesFiles && rows[0]?.[1] === '1'
       return connection
     } catch (error) {
       connection.destroy()
@@ -223,7 +223,7 @@ export async function createSink(
       owned = null
       const ownership: Ownership = { pipeline, epoch, owner: randomUUID() }
       const [connection] = await openHeader()
-      builder = createStatementBuilder({ maxPacketBytes })
+      builder = createStatementBuilder({ maxPacketBytes, dialect })
       const resume: Resume = await takeMarks(
         {
           connection: connection as Connection,
@@ -253,7 +253,7 @@ export async function createSink(
 
     applySmall(header, plan, load) {
       if (owned !== null) owned.openBatch = null
-      const tail = load.length === 0 ? [] : [loadStatement(pipeline, load)]
+      const tail = load.length === 0 ? [] : [loadStatement(pipeline, load, dialect)]
       return transact(0, headerAssignments(header, true), `batch < ${header.batch}`, plan.work.flat(), tail)
     },
 
@@ -275,7 +275,7 @@ export async function createSink(
         write: (plan) => orGive(transaction.write(builder.statements(plan.work.flat()))),
         async commit(header, load) {
           const mark = updateMark(ownership, 0, headerAssignments(header, true), `batch < ${header.batch}`)
-          const progress = load.length === 0 ? [] : [loadStatement(pipeline, load)]
+          const progress = load.length === 0 ? [] : [loadStatement(pipeline, load, dialect)]
           await orGive(transaction.commit([mark, ...progress]))
           give()
         },
@@ -346,13 +346,13 @@ export async function createSink(
     async storeLoad(load, forgotten = []) {
       const tail = [
         ...(forgotten.length === 0 ? [] : [forgetStatement(pipeline, forgotten)]),
-        ...(load.length === 0 ? [] : [loadStatement(pipeline, load)]),
+        ...(load.length === 0 ? [] : [loadStatement(pipeline, load, dialect)]),
       ]
       if (tail.length > 0) await transact(0, [], null, [], tail)
     },
 
     quarantine: {
-      park: (table, letters) => transact(0, [], null, [], parkStatements(pipeline, table, letters)),
+      park: (table, letters) => transact(0, [], null, [], parkStatements(pipeline, table, letters, dialect)),
       async sweep(target, maxRows) {
         const name = qualifiedName(target)
         try {
@@ -365,7 +365,7 @@ export async function createSink(
           throw failure
         }
       },
-      release: (table) => transact(0, [], null, [], releaseStatements(pipeline, table)),
+      release: (table) => transact(0, [], null, [], releaseStatements(pipeline, table, dialect)),
     },
 
     async close() {

@@ -15,6 +15,7 @@ import type { Row, Value } from '../../../core/value.ts'
 import { needsNonStrict } from '../sql-text.ts'
 import { type DestinationSql, destinationSql } from './destination-sql.ts'
 import { describeKey, keyOfRow } from './row-key.ts'
+import type { WriteDialect } from './write-dialect.ts'
 
 export const maxStatementBytes = 1024 * 1024
 export const maxUpsertRows = 2_000
@@ -32,6 +33,7 @@ export interface WriteStatement {
 export interface StatementLimits {
   /** Bytes of the largest packet that the server takes. */
   readonly maxPacketBytes: number
+  readonly dialect: WriteDialect
 }
 
 export interface StatementBuilder {
@@ -46,7 +48,7 @@ export function createStatementBuilder(limits: StatementLimits): StatementBuilde
   const sqlOf = (destination: Destination): DestinationSql => {
     let sql = made.get(destination)
     if (sql === undefined) {
-      sql = destinationSql(destination)
+      sql = destinationSql(destination, limits.dialect)
       made.set(destination, sql)
     }
     return sql
@@ -64,7 +66,7 @@ export function createStatementBuilder(limits: StatementLimits): StatementBuilde
         text = sql.removeHead
         from = i
       }
-      text += i > from ? `,${part}` : part
+      text += i > from ? sql.removeSeparator + part : part
     }
     if (keys.length > from) yield { sql: `${text})`, destination, kind: 'removal', rows: keys.slice(from) }
   }
