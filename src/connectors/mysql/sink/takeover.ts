@@ -184,8 +184,9 @@ function afterOf(text: string | null): Pick<LoadProgress, 'after' | 'keyOrder'> 
 /** Locks every row, in the order of slots, so that two takeovers wait for each other and never deadlock. */
 async function lockMarks(deps: TakeoverDeps, ownership: Ownership): Promise<readonly Mark[]> {
   const { connection } = deps
+  // A variable that is not set is a text to MariaDB, and so would be the first of these that is.
   const begin =
-    `SET @syncline_wait = COALESCE(@syncline_wait, @@SESSION.innodb_lock_wait_timeout), ` +
+    `SET @syncline_wait = CAST(COALESCE(@syncline_wait, @@SESSION.innodb_lock_wait_timeout) AS UNSIGNED), ` +
     `SESSION innodb_lock_wait_timeout = ${lockWaitSeconds}; BEGIN; `
   for (let wait = 1; ; wait++) {
     try {
