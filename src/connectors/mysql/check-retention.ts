@@ -5,7 +5,9 @@ import { tableName } from '../../core/schema.ts'
 import type { Finding, PipelineScope } from '../contract.ts'
 import type { Connection } from './connection.ts'
 import { finding, readVariables } from './finding.ts'
+import { productOf } from './flavour.ts'
 import { keptMs } from './log-retention.ts'
+import { sourceSettings } from './source-settings.ts'
 import { textLiteral } from './sql-text.ts'
 
 const hourMs = 3_600_000
@@ -31,7 +33,7 @@ export async function checkRetention(connection: Connection, scope: PipelineScop
         'SYNC-2212',
         'warning',
         `The source purges its log after ${keptSeconds} s: a longer pause means loading again`,
-        remedy(advisedMs),
+        remedy(connection, advisedMs),
       ),
     ]
   }
@@ -42,13 +44,13 @@ export async function checkRetention(connection: Connection, scope: PipelineScop
       'SYNC-2212',
       'warning',
       `The first copy may take ${Math.ceil(loadMs / hourMs)} h, and the source purges its log after ${Math.round(kept / hourMs)} h: if the stream does not keep up meanwhile, its log is gone`,
-      remedy(2 * loadMs),
+      remedy(connection, 2 * loadMs),
     ),
   ]
 }
 
-const remedy = (ms: number): string =>
-  `SET PERSIST binlog_expire_logs_seconds = ${Math.ceil(ms / hourMs) * 3_600};`
+const remedy = ({ version }: Connection, ms: number): string =>
+  sourceSettings[productOf(version)].set('binlog_expire_logs_seconds', `${Math.ceil(ms / hourMs) * 3_600}`)
 
 /** By the server's statistics. */
 async function bytesToLoad(connection: Connection, scope: PipelineScope): Promise<number> {
