@@ -7,7 +7,7 @@ import { type MysqlServer, startMysql } from '../../../dev/mysql.ts'
 import { createPressureGauge, type MysqlPressureGauge } from '../../../src/connectors/mysql/pressure.ts'
 import { noLimits, noPauses } from '../../../src/core/limits.ts'
 import { createRig, until } from '../../support/engine-rig.ts'
-import { connect, sharedSource } from '../../support/servers.ts'
+import { connect, sharedMariadbTarget, sharedSource } from '../../support/servers.ts'
 import { endpointOf } from './endpoint.ts'
 
 let target: MysqlServer
@@ -61,6 +61,20 @@ it('gives the number of a query, and changes nothing by it', async () => {
   await expect(gauge.measure('CREATE DATABASE made_by_a_measure')).rejects.toMatchObject({
     details: { errno: 1792 },
   })
+})
+
+it('asks MariaDB in its own words', async () => {
+  const ofMaria = createPressureGauge(endpointOf(await sharedMariadbTarget()), 'target')
+  try {
+    expect(await ofMaria.threadsRunning()).toBeGreaterThanOrEqual(1)
+    expect(await ofMaria.replicas()).toEqual([])
+    expect(await ofMaria.measure('SELECT 2.5')).toBe(2.5)
+    await expect(ofMaria.measure('CREATE DATABASE made_by_a_measure')).rejects.toMatchObject({
+      details: { errno: 1792 },
+    })
+  } finally {
+    await ofMaria.close()
+  }
 })
 
 it('knows a replica that follows, is behind, and does not replicate', async () => {

@@ -81,3 +81,39 @@ test('load progress is stored with the rows, and an older epoch writes nothing',
   await newer.applySmall(header(resume.batch + 1), write, [])
   expect(await f.rows('t', 'SUM(id = 9)')).toEqual([['1']])
 })
+
+test('a table is parked with its dead letters, parked again, emptied and released', async () => {
+  const id = { schema: 's', name: 'pärchen' }
+  const table = {
+    table: id,
+    parking: 'one',
+    since: at(7),
+    code: 'SYNC-3302',
+    message: 'größer',
+    remedy: 'ALTER',
+  }
+  const { sink, resume } = await f.owner(++epoch)
+  const destination = await f.destination('pairs')
+  await sink.applySmall(header(resume.batch + 1), small(work(destination, [[500, 'x', 1]])), [])
+  const letter = {
+    key: '1',
+    before: null,
+    after: '{"a": 1}',
+    code: 'SYNC-3302',
+    message: 'größer',
+    from: at(7),
+    to: at(8),
+  }
+  await sink.quarantine.park(table, [letter])
+  await sink.quarantine.park({ ...table, parking: 'two' }, [letter, letter])
+  await sink.close()
+
+  const next = await f.owner(++epoch)
+  expect(next.resume.parked).toEqual([
+    { ...table, parking: 'two', deadLetters: 2, parkedAtMs: expect.any(Number) as number },
+  ])
+  while ((await next.sink.quarantine.sweep(destination.id, 1_000)) === false);
+  expect(await f.rows('pairs', 'COUNT(*)')).toEqual([['0']])
+  await next.sink.quarantine.release(id)
+  expect((await f.owner(++epoch)).resume.parked).toEqual([])
+})
