@@ -87,7 +87,8 @@ it('knows a replica that follows, is behind, and does not replicate', async () =
   await atTarget.query('CREATE DATABASE written_late')
   await expect
     .poll(async () => (await gauge.replicas())[0]?.lagMs ?? 0, { timeout: 30_000 })
-    .toBeGreaterThan(0)
+    // The load below must find it further behind than it may be.
+    .toBeGreaterThan(1_000)
 })
 
 describe('a load', () => {
