@@ -19,6 +19,7 @@ import {
   withoutTables,
 } from '../streamer/mapping.ts'
 import type { EngineOptions, Shard, TableRule } from '../streamer/options.ts'
+import { mayTakePart } from '../streamer/scope-progress.ts'
 import { toEngineOptions } from './engine-options.ts'
 
 /** Width of the mark rows' key column at the targets. */
@@ -113,6 +114,7 @@ export const scopeOf = async (
         )
         .map((rule) => rule.match),
       loads: load.enabled,
+      takesPart: (table) => mayTakePart(allRules, table),
       onMissingTable,
       onExistingRows,
     }

@@ -374,6 +374,8 @@ export interface PipelineScope {
   readonly unmatched?: readonly string[]
   /** False: rows that are there before the start are not copied, so the target's rows are none of our business. */
   readonly loads: boolean
+  /** Would a source table of this name (`schema.table`) take part, whether or not it is there? Absent: those of `mappings` do. */
+  readonly takesPart?: (table: string) => boolean
   readonly onMissingTable: 'refuse' | 'create'
   readonly onExistingRows: 'refuse' | 'empty' | 'keep'
 }

@@ -24,6 +24,8 @@ export interface DefinitionContext {
   readonly acknowledged: readonly string[]
   /** Definition changes that the target was seen to fit in this engine's life. */
   readonly fitted: Set<string>
+  /** See scope-progress.ts. */
+  readonly presumedRenamed: Set<string>
   /** Looks whether the target fits the source's definitions as they are now, and creates what may be created. @throws SyncError */
   readonly recheck: () => Promise<void>
 }
@@ -201,7 +203,14 @@ async function progressAfter(
       for (const { from, to } of effect.renames) {
         const moved = after.get(tableName(from)) ?? batcher.progress(tableName(from))
         forget(tableName(from))
-        if (moved === null) forget(tableName(to))
+        // A table that joined under the new name already was looked at, and perhaps emptied: its rows are not those of before.
+        const joined = batcher.progress(tableName(to))
+        const isOurs =
+          joined === null ||
+          joined.done ||
+          joined.after !== null ||
+          context.presumedRenamed.delete(tableName(to))
+        if (moved === null || !isOurs) forget(tableName(to))
         else after.set(tableName(to), { ...moved, table: tableName(to) })
       }
       break

@@ -69,6 +69,7 @@ export function createEngine(
   const board = createStatusBoard(gates)
   const drain = new AbortController()
   const fitted = new Set<string>()
+  const presumedRenamed = new Set<string>()
   let sessions = 0n
   let lastPosition: EngineStatus['position'] = null
   let toldRetentionAt: string | null = null
@@ -94,6 +95,7 @@ export function createEngine(
         rejoins,
         onParked: deps.onParked ?? (() => {}),
         fitted,
+        presumedRenamed,
         board,
         gates,
         drain: drain.signal,

@@ -255,25 +255,31 @@ it('tables exchange their names: the target has both, and still a person is aske
   expect(await pipeline.expectEqual()).toBe(3)
 })
 
-it('an online change of a table, cut over by a rename', async () => {
-  const pipeline = await streaming('cut-over', { onMissingTable: 'create' })
-  await pipeline.source.query(
-    `CREATE TABLE _t_new LIKE t; ALTER TABLE _t_new ADD COLUMN n INT NOT NULL DEFAULT 1; INSERT INTO _t_new (id, v) SELECT id, v FROM t;
+it.each(['refuse', 'empty'])(
+  'an online change of a table, cut over by a rename (onExistingRows: %s)',
+  async (onExistingRows) => {
+    const pipeline = await streaming(`cut-over-${onExistingRows}`, {
+      onMissingTable: 'create',
+      onExistingRows,
+    })
+    await pipeline.source.query(
+      `CREATE TABLE _t_new LIKE t; ALTER TABLE _t_new ADD COLUMN n INT NOT NULL DEFAULT 1; INSERT INTO _t_new (id, v) SELECT id, v FROM t;
      UPDATE _t_new SET n = id * 10`,
-  )
-  // The copy of a table takes longer than its way to the target.
-  await pipeline.settled()
-  await pipeline.source.query("RENAME TABLE t TO _t_old, _t_new TO t; INSERT INTO t VALUES (4, 'four', 40)")
-  await pipeline.blocked('SYNC-2301')
-  await pipeline.target.query('RENAME TABLE t TO _t_old, _t_new TO t')
-  await pipeline.resume()
-  expect(await pipeline.expectEqual()).toBe(4 + 3)
-  await pipeline.source.query('DROP TABLE _t_old')
-  await pipeline.blocked('SYNC-2302')
-  await pipeline.target.query('DROP TABLE _t_old')
-  await pipeline.resume()
-  expect(await pipeline.expectEqual()).toBe(4)
-})
+    )
+    // The copy of a table takes longer than its way to the target.
+    await pipeline.settled()
+    await pipeline.source.query("RENAME TABLE t TO _t_old, _t_new TO t; INSERT INTO t VALUES (4, 'four', 40)")
+    await pipeline.blocked('SYNC-2301')
+    await pipeline.target.query('RENAME TABLE t TO _t_old, _t_new TO t')
+    await pipeline.resume()
+    expect(await pipeline.expectEqual()).toBe(4 + 3)
+    await pipeline.source.query('DROP TABLE _t_old')
+    await pipeline.blocked('SYNC-2302')
+    await pipeline.target.query('DROP TABLE _t_old')
+    await pipeline.resume()
+    expect(await pipeline.expectEqual()).toBe(4)
+  },
+)
 
 it('a cut-over from a table that takes no part: loaded again', async () => {
   const pipeline = await here.createCase('cut-over-outside')

@@ -13,7 +13,7 @@ import type { MysqlEndpoint } from './config.ts'
 import { type Connection, connect } from './connection.ts'
 import { finding, findingOf, readAccount, readVariables, shownName } from './finding.ts'
 import { productOf } from './flavour.ts'
-import { marksOf, readJoinedTables, tablesWithRows } from './joined-tables.ts'
+import { isRenameAhead, marksOf, readJoinedTables, tablesWithRows } from './joined-tables.ts'
 import { lostMessage, lostRemedy, nothingPlanned, otherDivision, planCreation } from './prepare-target.ts'
 import { sourceLogOf } from './source-log.ts'
 import { sourceSettings } from './source-settings.ts'
@@ -331,6 +331,7 @@ async function checkRows(
       throw error
     }
   const joined = await readJoinedTables(connection, marksOf(scope)).catch(unlessDenied(null))
+  if (await isRenameAhead(connection, scope).catch(unlessDenied(false))) return []
   const ids = scope.mappings
     .filter(({ source, target }) => targets.has(tableName(target)) && joined?.has(tableName(source)) !== true)
     .map(({ target }) => target)

@@ -37,6 +37,34 @@ export async function readJoinedTables(
   }
 }
 
+/**
+ * Has a table that was loaded gone from the source, and still takes part? Then the log has a rename or a drop of it to come, and a table that is new
+ * in the catalogue may be that very one with the pipeline's own rows: whether it is, the stream finds out when it passes the statement.
+ */
+export async function isRenameAhead(connection: Connection, scope: PipelineScope): Promise<boolean> {
+  const { mappings, elsewhere = [], takesPart } = scope
+  if (takesPart === undefined) return false
+  const present = new Set([...mappings, ...elsewhere].map(({ source }) => tableName(source)))
+  const loaded = await readLoadedTables(connection, scope)
+  return [...loaded].some((table) => takesPart(table) && !present.has(table))
+}
+
+/** The source tables whose load has begun here, by `schema.table`. */
+export async function readLoadedTables(
+  connection: Connection,
+  scope: PipelineScope,
+): Promise<ReadonlySet<string>> {
+  try {
+    const { rows } = await connection.query(
+      `SELECT table_name FROM ${loadTable} WHERE pipeline IN (${namesOf(marksOf(scope))}) AND (done <> 0 OR after_key IS NOT NULL)`,
+    )
+    return new Set(rows.map((row) => textOf(row[0])))
+  } catch (error) {
+    if (isAbsent(error)) return new Set()
+    throw error
+  }
+}
+
 /** Neither the schema nor its tables are there. */
 export function isAbsent(error: unknown): boolean {
   const errno = error instanceof SyncError ? error.details['errno'] : undefined

@@ -17,12 +17,14 @@ import { productName, productOf } from './flavour.ts'
 import {
   emptyUnlessJoined,
   isAbsent,
+  isRenameAhead,
   marksOf,
   namesOf,
   readJoinedTables,
+  readLoadedTables,
   tablesWithRows,
 } from './joined-tables.ts'
-import { loadTable, markTable } from './sink/mark-table.ts'
+import { markTable } from './sink/mark-table.ts'
 import { qualifiedName, textLiteral } from './sql-text.ts'
 
 /** @throws SyncError 21xx, 31xx; SYNC-3201 where a table is missing and cannot be created */
@@ -48,6 +50,7 @@ async function emptyTables(
   scope: PipelineScope,
   created: readonly TableId[],
 ): Promise<void> {
+  if (await isRenameAhead(connection, scope)) return
   const joined = await readJoinedTables(connection, marksOf(scope))
   const isNew = new Set(created.map((id) => tableName(id)))
   const others = scope.mappings.filter(
@@ -77,19 +80,6 @@ export async function otherDivision(connection: Connection, scope: PipelineScope
     return rows[0] === undefined ? null : textOf(rows[0][0])
   } catch (error) {
     if (isAbsent(error)) return null
-    throw error
-  }
-}
-
-/** The source tables whose load has begun here, by `schema.table`. */
-async function readLoadedTables(connection: Connection, scope: PipelineScope): Promise<ReadonlySet<string>> {
-  try {
-    const { rows } = await connection.query(
-      `SELECT table_name FROM ${loadTable} WHERE pipeline IN (${namesOf(marksOf(scope))}) AND (done <> 0 OR after_key IS NOT NULL)`,
-    )
-    return new Set(rows.map((row) => textOf(row[0])))
-  } catch (error) {
-    if (isAbsent(error)) return new Set()
     throw error
   }
 }
