@@ -84,6 +84,8 @@ describe('with workers', () => {
     api.store.reports.put([{ pipeline: name, epoch: '1', totals, tables: [], retention: told }])
     const status = async () =>
       (await api.ask<PipelineStatusAnswer>('GET', `/v1/pipelines/${name}/status`)).body
+    // Until an engine is seen, nothing moves.
+    await api.reaches(name, ({ engine: seen }) => seen !== null)
     expect(await status()).toMatchObject({ retention: { ...told, warning: null }, warnings: [] })
     await act(api, name, 'pause')
     const paused = await api.reaches(name, ({ engine: seen }) => seen === null)
