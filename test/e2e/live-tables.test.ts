@@ -93,6 +93,8 @@ it('a table joins while rows are written, leaves, and joins again', async () => 
 it('what does not fit is held back while the stream goes on, and joins once it is mended', async () => {
   const pipeline = await streaming('held-back')
   const { database, source, target } = pipeline
+  // The engine is seen a heartbeat after the state is entered.
+  await waitFor('the engine to be seen', 60_000, async () => (await pipeline.status()).engine !== null)
   const epoch = (await pipeline.status()).engine?.epoch
   await target.query('CREATE TABLE late (id INT PRIMARY KEY, v INT); INSERT INTO late VALUES (7, 7)')
   const refused = await here.stack.cli(['tables', 'add', 'held-back', `${database}.late`])
