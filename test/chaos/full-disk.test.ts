@@ -57,7 +57,7 @@ it('a full target blocks the pipeline while it loads and while it streams, and r
   timeout: 420_000,
 }, async () => {
   const server = await startOwnMysql('full target', {
-    extraArgs: ['--innodb-file-per-table=OFF', '--disable-log-bin', limit(24)],
+    extraArgs: ['--innodb-file-per-table=OFF', '--disable-log-bin', limit(18)],
   })
   target = server
   rig = await startChaos({
