@@ -9,16 +9,17 @@
 import { SyncError } from '../core/errors.ts'
 import type { LogEvent } from '../core/transaction.ts'
 import type { BatchSize } from './batch-size.ts'
+import { applySealed, type BatchTiming, dueInMs, isFull } from './batch-turn.ts'
 import type { Batcher } from './batcher.ts'
 import { createConfirmations } from './confirmations.ts'
-import { idleCheckpointMs, loadProgressMs, type Pump, type PumpOptions } from './pump.ts'
+import type { Pump } from './pump.ts'
 import type { Committed, WholeApplier } from './whole-transactions.ts'
 
 export function createOrderedPump(
   batcher: Batcher,
   applier: WholeApplier,
   size: BatchSize,
-  options: PumpOptions,
+  timing: BatchTiming,
   onConfirmed: (committed: Committed) => void,
   onFailure: (error: unknown) => void,
   /** As in pump.ts. */
@@ -43,30 +44,10 @@ export function createOrderedPump(
   let ended: PromiseWithResolvers<void> | null = null
   const waiting = createConfirmations()
 
-  const isFull = (): boolean => batcher.rows() >= size.maxRows || batcher.bytes() >= size.maxBytes
-
   /** Milliseconds until the open batch should be committed, 0 for now, null for "not now". */
   function waitMs(): number | null {
     if (batcher.isInside()) return null
-    if (hasParts) return 0
-    if (batcher.isEmpty()) return null
-    if (batcher.rows() === 0) {
-      const everyMs = batcher.hasWork() ? loadProgressMs : idleCheckpointMs
-      return Math.max(0, confirmedAtMs + everyMs - performance.now())
-    }
-    if (batcher.rows() > options.smallBatchRows) return 0
-    return Math.max(0, batcher.openedAtMs() + options.maxDelayMs - performance.now())
-  }
-
-  /** What sealing throws (chunks are handed out then) fails like what applying throws. */
-  async function applySealed(): Promise<Committed | null> {
-    const batch = batcher.seal()
-    const { rows, bytes } = batch.merge
-    if (batch.after.length > 0) await Promise.all(batch.after)
-    const startedAtMs = performance.now()
-    const committed = await applier.apply(batch)
-    size.written({ rows, bytes, tookMs: performance.now() - startedAtMs })
-    return committed
+    return hasParts ? 0 : dueInMs(batcher, timing, confirmedAtMs)
   }
 
   function start(): Promise<void> {
@@ -76,8 +57,8 @@ export function createOrderedPump(
     endsCommit = !batcher.isInside()
     hasParts = !endsCommit
     if (endsCommit) begun++
-    applying = applySealed().then(
-      (committed) => {
+    applying = applySealed(batcher, size, (batch) => applier.apply(batch)).then(
+      ({ applied: committed }) => {
         applying = null
         appliedAtMs = performance.now()
         if (committed !== null) {
@@ -148,10 +129,10 @@ export function createOrderedPump(
 
   return {
     kick,
-    isFull,
+    isFull: () => isFull(batcher, size),
     async room() {
       kick()
-      while (isFull()) await (applying ?? start())
+      while (isFull(batcher, size)) await (applying ?? start())
     },
     flush,
     admit(event) {

@@ -8,19 +8,9 @@ import { SyncError } from '../core/errors.ts'
 import type { LogEvent } from '../core/transaction.ts'
 import type { Applier } from './applier.ts'
 import type { BatchSize } from './batch-size.ts'
+import { applySealed, type BatchTiming, dueInMs, isFull } from './batch-turn.ts'
 import type { Batcher, SealedBatch } from './batcher.ts'
 import { createConfirmations } from './confirmations.ts'
-
-/** A position without rows is stored at most this often: a checkpoint costs the target a commit. */
-export const idleCheckpointMs = 1_000
-/** Progress of a load without rows of the log: a crash costs what was loaded since, so it is stored more often. */
-export const loadProgressMs = 200
-
-export interface PumpOptions {
-  /** How long a batch smaller than `smallBatchRows` may wait for more rows. */
-  readonly maxDelayMs: number
-  readonly smallBatchRows: number
-}
 
 export interface Pump {
   /** Applies the open batch if it is worth it and the target is idle. */
@@ -51,7 +41,7 @@ export function createPump(
   batcher: Batcher,
   applier: Applier,
   size: BatchSize,
-  options: PumpOptions,
+  timing: BatchTiming,
   onConfirmed: (batch: SealedBatch) => void,
   onFailure: (error: unknown) => void,
   /** Told at each batch's start for how long there had been nothing to apply, in milliseconds. */
@@ -66,37 +56,13 @@ export function createPump(
   let confirmed = 0
   const waiting = createConfirmations()
 
-  const isFull = (): boolean => batcher.rows() >= size.maxRows || batcher.bytes() >= size.maxBytes
-
-  /** Milliseconds until the open batch should go, 0 for now, null for "nothing to do". */
-  function waitMs(): number | null {
-    if (batcher.isEmpty()) return null
-    if (batcher.rows() === 0) {
-      const everyMs = batcher.hasWork() ? loadProgressMs : idleCheckpointMs
-      return Math.max(0, confirmedAtMs + everyMs - performance.now())
-    }
-    if (batcher.rows() > options.smallBatchRows) return 0
-    return Math.max(0, batcher.openedAtMs() + options.maxDelayMs - performance.now())
-  }
-
-  /** What sealing throws (chunks are handed out then) fails like what applying throws. */
-  async function applySealed(): Promise<SealedBatch> {
-    const batch = batcher.seal()
-    if (batch.after.length > 0) await Promise.all(batch.after)
-    const { rows, bytes } = batch.merge
-    const startedAtMs = performance.now()
-    await applier.apply(batch)
-    size.written({ rows, bytes, tookMs: performance.now() - startedAtMs })
-    return batch
-  }
-
   function start(): Promise<void> {
     const oldest = batcher.oldestCommitTimeUs()
     onIdle(performance.now() - confirmedAtMs)
     sealed++
     applyingOldestUs = oldest
-    applying = applySealed().then(
-      (batch) => {
+    applying = applySealed(batcher, size, (batch) => applier.apply(batch)).then(
+      ({ batch }) => {
         applying = null
         confirmed++
         waiting.confirmed(confirmed)
@@ -123,7 +89,7 @@ export function createPump(
 
   function kick(): void {
     if (stopped || applying !== null) return
-    const wait = waitMs()
+    const wait = dueInMs(batcher, timing, confirmedAtMs)
     if (wait === null) return
     if (wait === 0) void start()
     else {
@@ -144,9 +110,9 @@ export function createPump(
 
   return {
     kick,
-    isFull,
+    isFull: () => isFull(batcher, size),
     async room() {
-      while (isFull()) await (applying ?? startUnlessStopped())
+      while (isFull(batcher, size)) await (applying ?? startUnlessStopped())
     },
     admit: () => null,
     flush,

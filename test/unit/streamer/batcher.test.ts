@@ -10,10 +10,11 @@ import type { TransactionSlice } from '../../../src/core/transaction.ts'
 import { keyOf, type Row } from '../../../src/core/value.ts'
 import type { Applier } from '../../../src/streamer/applier.ts'
 import type { BatchSize } from '../../../src/streamer/batch-size.ts'
+import type { BatchTiming } from '../../../src/streamer/batch-turn.ts'
 import { type Batcher, createBatcher, type WriteChunk } from '../../../src/streamer/batcher.ts'
 import { createChunkWriter } from '../../../src/streamer/chunk-writer.ts'
 import type { TableRule } from '../../../src/streamer/options.ts'
-import { createPump, type PumpOptions } from '../../../src/streamer/pump.ts'
+import { createPump } from '../../../src/streamer/pump.ts'
 import { createRouter } from '../../../src/streamer/router.ts'
 import { createTracker, shapes } from '../../support/memory-stores.ts'
 
@@ -29,7 +30,7 @@ const rule: TableRule = {
 }
 const [numbers, texts] = shapes as [TableShape, TableShape]
 const size: BatchSize = { maxRows: 100, maxBytes: 1 << 20, written() {} }
-const options: PumpOptions = { maxDelayMs: 0, smallBatchRows: 10 }
+const options: BatchTiming = { maxDelayMs: 0, smallBatchRows: 10 }
 
 const routerOf = () =>
   createRouter([rule], shapes, new Map(shapes.map((shape) => [`s.${shape.id.name}`, shape])))
