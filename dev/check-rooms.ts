@@ -20,8 +20,9 @@ const rooms: Readonly<Record<string, Room>> = {
   telemetry: { uses: ['core'] },
   connectors: { uses: ['core', 'config', 'telemetry'] },
   streamer: { uses: ['core', 'connectors/contract'] },
+  verifier: { uses: ['core', 'connectors/contract'] },
   store: { uses: ['core', 'config'] },
-  activities: { uses: ['core', 'config', 'streamer', 'connectors', 'store', 'telemetry'] },
+  activities: { uses: ['core', 'config', 'streamer', 'verifier', 'connectors', 'store', 'telemetry'] },
   workflows: {
     uses: ['core'],
     types: ['activities/contract'],
@@ -39,6 +40,7 @@ const rooms: Readonly<Record<string, Room>> = {
       'telemetry',
       'connectors',
       'streamer',
+      'verifier',
       'store',
       'activities',
       'workflows',

@@ -4,6 +4,7 @@
  * Small interfaces by capability. Every error that leaves a connector is a `SyncError` with a code of the catalogue; its disposition tells
  * the caller what to do (core/errors.ts). Everything that is opened is closed by `close()`, which never throws.
  */
+import type { ComparedEnd } from '../core/comparison-plan.ts'
 import type { BatchPlan, Destination, LaneWork } from '../core/plan.ts'
 import type { LogCoordinate, Position } from '../core/position.ts'
 import type { DeadLetter, ParkedTable } from '../core/quarantine.ts'
@@ -11,6 +12,7 @@ import type { LogRetention } from '../core/retention.ts'
 import type { TableId, TableShape } from '../core/schema.ts'
 import type { LogEvent, PreparedTransaction, TransactionSlice } from '../core/transaction.ts'
 import type { Row, Value } from '../core/value.ts'
+import type { KeyRange } from '../core/verification.ts'
 
 /** Something that a pre-check found. `error` findings refuse the start; `warning` findings are shown. */
 export interface Finding {
@@ -63,6 +65,8 @@ export interface Source {
   /** Keeps the position while events are consumed. */
   tracker(from: Position): PositionTracker
   readonly snapshot: SnapshotReader
+  /** Absent: this kind of store cannot be compared. */
+  readonly verify?: VerifiableSource
   /** Absent: this kind of store does not tell. */
   readonly pressure?: PressureGauge
   close(): Promise<void>
@@ -188,6 +192,8 @@ export interface Target {
   parked(pipeline: string): Promise<readonly ParkedTable[]>
   /** Opens the write side of a pipeline: nothing is written before `takeOver`. */
   sink(pipeline: string, options: SinkOptions): Promise<Sink>
+  /** Absent: this kind of store cannot be compared. */
+  readonly verify?: VerifiableTarget
   /** Absent: this kind of store does not tell. */
   readonly pressure?: TargetPressureGauge
   close(): Promise<void>
@@ -335,6 +341,97 @@ export interface QuarantineSink {
   sweep(target: TableId, maxRows: number): Promise<boolean>
   /** The table is carried again from the position that stands; its load begins. */
   release(table: TableId): Promise<void>
+}
+
+// ------------------------------------------------------------------------------------------------------- verification
+
+/** A store that can be compared with another as of one moment (docs/adr/0008). Nothing of it writes or locks. */
+export interface VerifiableSource {
+  /**
+   * Waits until all up to `passed` is visible, then opens `count` snapshots. Every one shows all of `low` and nothing after `high`.
+   * @throws SYNC-2104 when what is passed does not become visible
+   */
+  openSnapshots(count: number, passed: Position): Promise<SourceSnapshots>
+  /** Rows as they are now, by key: what they show is at or before `high`. Absent rows are absent; the row filter holds. */
+  rowsNow(end: ComparedEnd, keys: readonly (readonly Value[])[]): Promise<RowsNow>
+}
+
+export interface VerifiableTarget {
+  /** Opens `count` snapshots, one after the other: that nobody writes meanwhile is the caller's business. */
+  openSnapshots(count: number): Promise<Snapshots>
+  /** Rows as they are now, by key; the row filter plays no part, so that a row which left the scope is seen. */
+  rowsNow(end: ComparedEnd, keys: readonly (readonly Value[])[]): Promise<readonly ComparedRow[]>
+}
+
+export interface Snapshots {
+  readonly readers: readonly ComparisonReader[]
+  /** Never throws. */
+  close(): Promise<void>
+}
+
+export interface SourceSnapshots extends Snapshots {
+  readonly low: Position
+  readonly high: LogCoordinate
+}
+
+export interface RowsNow {
+  readonly rows: readonly ComparedRow[]
+  readonly high: LogCoordinate
+}
+
+/** How many rows a range has, and what they are: equal digests mean equal forms of all columns, but for one case in 2^64. */
+export interface RangeDigest {
+  readonly rows: number
+  readonly digest: string
+}
+
+export interface RowDigest {
+  /** The same text at both ends for one row (`ComparedEnd.identity`). */
+  readonly identity: string
+  readonly digest: string
+  /** As the source has it (`ComparedEnd.keyTypes`). */
+  readonly key: readonly Value[]
+}
+
+export interface ComparedRow {
+  readonly identity: string
+  readonly key: readonly Value[]
+  /** By column of the end: its form, as a byte string; null: NULL. Of long values it is their SHA-256. */
+  readonly cells: readonly (string | null)[]
+  /** By column: for people, cut where it is long. Empty where it was not asked for. */
+  readonly shown: readonly (string | null)[]
+}
+
+/**
+ * Reads tables in one snapshot, one call after the other. Ranges are of the key in the order of this end, with bounds as the source has them;
+ * `after` null takes in all that comes before, `upTo` null all that comes behind. A bound may have fewer values than the key.
+ * @throws SYNC-5103 when the table was dropped or altered since the snapshot was opened
+ */
+export interface ComparisonReader {
+  /** The keys of the rows `step`, 2 `step`, ... behind the beginning of the range, `count` of them or as many as there are. */
+  bounds(
+    end: ComparedEnd,
+    range: KeyRange,
+    step: number,
+    count: number,
+  ): Promise<readonly (readonly Value[])[]>
+  /** One digest for each range. */
+  digests(end: ComparedEnd, ranges: readonly KeyRange[]): Promise<readonly RangeDigest[]>
+  counts(end: ComparedEnd, ranges: readonly KeyRange[]): Promise<readonly number[]>
+  rowDigests(end: ComparedEnd, range: KeyRange): Promise<readonly RowDigest[]>
+  /** Every row of the range, without `shown`. */
+  rows(end: ComparedEnd, range: KeyRange): Promise<readonly ComparedRow[]>
+  /** The rows of these keys with `shown`. At the target the row filter plays no part. */
+  rowsByKey(end: ComparedEnd, keys: readonly (readonly Value[])[]): Promise<readonly ComparedRow[]>
+  /**
+   * The whole table in one pass, by a hash of the identity: the digest of each of `of` buckets, absent where it has no rows. For tables whose ends do
+   * not order keys alike.
+   */
+  buckets(end: ComparedEnd, of: number): Promise<ReadonlyMap<number, RangeDigest>>
+  /** Of the rows in these buckets. */
+  bucketRowDigests(end: ComparedEnd, of: number, buckets: readonly number[]): Promise<readonly RowDigest[]>
+  /** Rows by the server's statistics; for progress and sizes only. */
+  estimateRows(end: ComparedEnd): Promise<number>
 }
 
 // --------------------------------------------------------------------------------------------------------- connectors

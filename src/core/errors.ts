@@ -3,7 +3,7 @@
  *
  * Dispositions: `retry` (the engine tries again by itself), `block` (the pipeline waits for a person, with the remedy), `reject` (the
  * request or file is refused, nothing was changed), `fenced` (a newer owner is there: end quietly), `bug`.
- * Codes: 1xxx configuration and requests, 2xxx source, 3xxx target, 4xxx ownership and runtime, 9xxx ourselves.
+ * Codes: 1xxx configuration and requests, 2xxx source, 3xxx target, 4xxx ownership and runtime, 5xxx verification and repair, 9xxx ourselves.
  * The reference, the API's codes and the retry policies are generated from here.
  */
 export type Disposition = 'retry' | 'block' | 'reject' | 'fenced' | 'bug'
@@ -483,6 +483,39 @@ export const catalogue = {
     title: 'A table was renamed from one shard into another',
     remedy:
       'Delete the pipeline and create it anew: it loads its tables again. Leave out by spec.tables[].exclude the tables that tools make for a change of definition, so that their renames stay within a shard.',
+  },
+  // verification: 5101 to 5119 what compares, and what can be compared
+  'SYNC-5101': {
+    disposition: 'reject',
+    scope: 'config',
+    title: 'Two columns or tables cannot be compared exactly',
+    remedy:
+      'Say under spec.verify.columns how the column is to be compared, give both columns the same type, or leave it out of the comparison.',
+  },
+  'SYNC-5102': {
+    disposition: 'reject',
+    scope: 'api',
+    title: 'A value does not fit the key of the table',
+    remedy:
+      "Give one value for each column of the primary key, or for its first ones, in the column's own form.",
+  },
+  'SYNC-5103': {
+    disposition: 'reject',
+    scope: 'runtime',
+    title: 'A table was dropped or altered while it was compared',
+    remedy: 'When the change is done at both ends, verify the table again.',
+  },
+  'SYNC-5104': {
+    disposition: 'reject',
+    scope: 'runtime',
+    title: 'This kind of store cannot be compared',
+    remedy: 'Verify pipelines between stores that can be: see the reference of connectors.',
+  },
+  'SYNC-5105': {
+    disposition: 'reject',
+    scope: 'runtime',
+    title: 'A server could not make a digest of every row',
+    remedy: 'Raise max_allowed_packet at the server that is named, then verify again.',
   },
   // ourselves
   'SYNC-9001': {

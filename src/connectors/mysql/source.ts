@@ -16,6 +16,7 @@ import { createRetentionReader } from './log-retention.ts'
 import { createPressureGauge } from './pressure.ts'
 import { createSnapshotReader } from './snapshot.ts'
 import { sourceLogOf } from './source-log.ts'
+import { createVerifiableSource } from './verify/verifiable.ts'
 
 export interface MysqlSourceOptions {
   /** The id under which the log's reader presents itself; no other server or reader may have it. Default: a random one. */
@@ -92,6 +93,7 @@ export async function openMysqlSource(
     },
     tracker: (from) => log.tracker(from),
     snapshot,
+    verify: createVerifiableSource(() => connectAgain('read'), pool),
     pressure,
     async close() {
       await Promise.all([...streams].map((stream) => stream.close()))

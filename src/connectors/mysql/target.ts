@@ -12,6 +12,7 @@ import { createPressureGauge } from './pressure.ts'
 import { parkedOf, selectParked } from './sink/quarantine-table.ts'
 import { createSink } from './sink/sink.ts'
 import { identifier, qualifiedName } from './sql-text.ts'
+import { createVerifiableTarget } from './verify/verifiable.ts'
 
 /** @throws SyncError 31xx when the target cannot be reached or refuses the login */
 export async function openMysqlTarget(config: MysqlEndpoint): Promise<Target> {
@@ -48,6 +49,7 @@ export async function openMysqlTarget(config: MysqlEndpoint): Promise<Target> {
         throw failure
       }
     },
+    verify: createVerifiableTarget(() => connect(config, 'read', { side: 'target' })),
     pressure,
     async sink(pipeline, options) {
       const sink = await createSink((role) => connect(config, role), pipeline, options)

@@ -1,0 +1,228 @@
+/**
+ * Reads one end of pairs on one connection, in a transaction that is open or in none (contract.ts, `ComparisonReader`).
+ *
+ * Every call is one round trip between a savepoint and a return to it: that gives back the table's metadata lock, so that an ALTER TABLE waits for
+ * one call and not for the whole snapshot, and nobody waits behind it (mysqldump --single-transaction does the same). Such an ALTER, or a DROP,
+ * shows at the next call as SYNC-5103. Assumes a session of role `read`. Nothing is written and no row is locked.
+ */
+import type { ComparedColumn, ComparedEnd } from '../../../core/comparison-plan.ts'
+import { SyncError } from '../../../core/errors.ts'
+import { tableName } from '../../../core/schema.ts'
+import type { Row, Value } from '../../../core/value.ts'
+import type { ComparedRow, ComparisonReader, RangeDigest, RowDigest } from '../../contract.ts'
+import type { Connection } from '../connection.ts'
+import type { Side } from '../errors.ts'
+import { productOf } from '../flavour.ts'
+import { textLiteral } from '../sql-text.ts'
+import type { CellDecoder, QueryResult } from '../text-protocol.ts'
+import { type TableSql, tableSql } from './table-sql.ts'
+
+/** Keys that go into one statement. */
+const keysPerStatement = 200
+
+const compiled = new WeakMap<ComparedEnd, TableSql>()
+
+/** Made once for each end. */
+export function sqlOf(end: ComparedEnd): TableSql {
+  let sql = compiled.get(end)
+  if (sql === undefined) {
+    sql = tableSql(end)
+    compiled.set(end, sql)
+  }
+  return sql
+}
+
+/** What the server says of a table that is not what it was when the snapshot was opened. */
+const changedTable: ReadonlySet<unknown> = new Set([
+  1412, // ER_TABLE_DEF_CHANGED
+  1146, // ER_NO_SUCH_TABLE
+  1049, // ER_BAD_DB_ERROR
+  1054, // ER_BAD_FIELD_ERROR
+  1176, // ER_KEY_DOES_NOT_EXITS
+])
+
+interface Statement {
+  readonly sql: string
+  readonly decoders?: readonly CellDecoder[]
+}
+
+/** @param isSnapshot false: outside of a transaction, every call sees what is committed then */
+export function createReader(connection: Connection, side: Side, isSnapshot: boolean): ComparisonReader {
+  async function ask(end: ComparedEnd, statements: readonly Statement[]): Promise<readonly QueryResult[]> {
+    if (statements.length === 0) return []
+    const [begin, finish] = isSnapshot
+      ? ['SAVEPOINT syncline; ', '; ROLLBACK TO SAVEPOINT syncline']
+      : ['', '']
+    const decoders = statements.map((statement) => statement.decoders ?? null)
+    try {
+      const answers = await connection.queryAll(
+        `${begin}${statements.map((statement) => statement.sql).join('; ')}${finish}`,
+        { decoders: isSnapshot ? [null, ...decoders, null] : decoders },
+      )
+      return isSnapshot ? answers.slice(1, -1) : answers
+    } catch (error) {
+      throw asChanged(error, end, side)
+    }
+  }
+
+  const digestOf = (end: ComparedEnd, row: Row | undefined): RangeDigest => {
+    const [rows, hashed, digest] = row ?? []
+    if (rows !== hashed) {
+      throw new SyncError(
+        'SYNC-5105',
+        `The ${side} could not make a digest of every row of ${tableName(end.table)}`,
+      )
+    }
+    return { rows: Number(rows), digest: rows === '0' ? '' : String(digest) }
+  }
+
+  const rowDigestsOf = async (end: ComparedEnd, where: string): Promise<RowDigest[]> => {
+    const sql = sqlOf(end)
+    const [answer] = await ask(end, [
+      {
+        sql: `SELECT ${sql.identity}, ${sql.rowHash}, ${sql.keyColumns} FROM ${sql.from}${where}`,
+        decoders: ['bytes', 'bytes', ...sql.keyDecoders],
+      },
+    ])
+    return (answer?.rows ?? []).map(([identity, digest, ...key], i) => {
+      if (digest === null || digest === undefined) digestOf(end, ['1', '0'])
+      const values = sql.keyValues(key)
+      return { identity: identityOf(identity, values, i), digest: String(digest), key: values }
+    })
+  }
+
+  const cellsOf = async (
+    end: ComparedEnd,
+    wheres: readonly string[],
+    cells: string,
+    shown: string | null,
+  ): Promise<ComparedRow[]> => {
+    const sql = sqlOf(end)
+    const count = end.columns.length
+    const columns = `${sql.identity}, ${sql.keyColumns}, ${cells}${shown === null ? '' : `, ${shown}`}`
+    const texts = Array.from({ length: shown === null ? count : 2 * count }, (): CellDecoder => 'bytes')
+    const answers = await ask(
+      end,
+      wheres.map((where) => ({
+        sql: `SELECT ${columns} FROM ${sql.from}${where}`,
+        decoders: ['bytes', ...sql.keyDecoders, ...texts],
+      })),
+    )
+    const keyCount = sql.keyDecoders.length
+    return answers.flatMap((answer, part) =>
+      answer.rows.map((row, i) => {
+        const key = sql.keyValues(row.slice(1, 1 + keyCount))
+        const values = row.slice(1 + keyCount) as (string | null)[]
+        return {
+          identity: identityOf(row[0], key, part * 1e6 + i),
+          key,
+          cells: values.slice(0, count),
+          shown: values.slice(count),
+        }
+      }),
+    )
+  }
+
+  return {
+    async bounds(end, range, step, count) {
+      const sql = sqlOf(end)
+      const nullable = end.key
+        .map((ordinal) => end.columns[ordinal] as ComparedColumn)
+        .some(({ nullable }) => nullable)
+      if (nullable && (await hasNullKey(end))) return []
+      const answers = await ask(
+        end,
+        Array.from({ length: count }, (_, i) => ({
+          sql: `SELECT ${sql.keyColumns} FROM ${sql.from}${sql.inRange(range)} ORDER BY ${sql.orderBy} LIMIT 1 OFFSET ${step * (i + 1) - 1}`,
+          decoders: sql.keyDecoders,
+        })),
+      )
+      return answers.flatMap(({ rows }) => rows.map((row) => sql.keyValues(row)))
+    },
+
+    async digests(end, ranges) {
+      const sql = sqlOf(end)
+      const answers = await ask(
+        end,
+        ranges.map((range) => ({
+          sql: `SELECT COUNT(*), COUNT(${countedHash(sql)}), BIT_XOR(${sql.rowHash}) FROM ${sql.from}${sql.inRange(range)}`,
+        })),
+      )
+      return answers.map((answer) => digestOf(end, answer.rows[0]))
+    },
+
+    async counts(end, ranges) {
+      const sql = sqlOf(end)
+      const answers = await ask(
+        end,
+        ranges.map((range) => ({ sql: `SELECT COUNT(*) FROM ${sql.from}${sql.inRange(range)}` })),
+      )
+      return answers.map((answer) => Number(answer.rows[0]?.[0] ?? 0))
+    },
+
+    rowDigests: (end, range) => rowDigestsOf(end, sqlOf(end).inRange(range)),
+
+    rows: (end, range) => cellsOf(end, [sqlOf(end).inRange(range)], sqlOf(end).cells, null),
+
+    rowsByKey(end, keys) {
+      const sql = sqlOf(end)
+      const wheres: string[] = []
+      for (let at = 0; at < keys.length; at += keysPerStatement) {
+        wheres.push(sql.ofKeys(keys.slice(at, at + keysPerStatement), side === 'source'))
+      }
+      return cellsOf(end, wheres, sql.wholeCells, sql.shown)
+    },
+
+    async buckets(end, of) {
+      const sql = sqlOf(end)
+      const [answer] = await ask(end, [
+        {
+          sql: `SELECT ${sql.identityHash} % ${of} AS b, COUNT(*), COUNT(${countedHash(sql)}), BIT_XOR(${sql.rowHash}) FROM ${sql.from}${sql.everything} GROUP BY b`,
+        },
+      ])
+      return new Map((answer?.rows ?? []).map(([bucket, ...rest]) => [Number(bucket), digestOf(end, rest)]))
+    },
+
+    bucketRowDigests(end, of, buckets) {
+      const sql = sqlOf(end)
+      const chosen = `${sql.identityHash} % ${of} IN (${buckets.join(', ')})`
+      return rowDigestsOf(end, sql.everything === '' ? ` WHERE ${chosen}` : `${sql.everything} AND ${chosen}`)
+    },
+
+    async estimateRows(end) {
+      const { schema, name } = end.table
+      const fresh =
+        productOf(connection.version) === 'mysql' ? 'information_schema_stats_expiry = 0' : 'autocommit = 1'
+      const answers = await connection.queryAll(
+        `SET SESSION ${fresh}; SELECT TABLE_ROWS FROM information_schema.TABLES WHERE TABLE_SCHEMA = ${textLiteral(schema)} AND TABLE_NAME = ${textLiteral(name)}`,
+      )
+      return Number(answers[1]?.rows[0]?.[0] ?? 0)
+    },
+  }
+
+  /** Rows whose key is NULL come before every bound; then the range is not divided. */
+  async function hasNullKey(end: ComparedEnd): Promise<boolean> {
+    const sql = sqlOf(end)
+    const names = sql.orderBy.split(', ').map((name) => `${name} IS NULL`)
+    const [answer] = await ask(end, [
+      { sql: `SELECT 1 FROM ${sql.from} WHERE ${names.join(' OR ')} LIMIT 1` },
+    ])
+    return (answer?.rows.length ?? 0) > 0
+  }
+}
+
+/** Rows whose key is NULL are not one row, however many there are. */
+const identityOf = (identity: Value | undefined, key: readonly Value[], ordinal: number): string =>
+  key.includes(null) ? `~${ordinal}` : String(identity)
+
+/** What of a row's hash could be NULL although no value is: a result that is longer than max_allowed_packet. */
+const countedHash = (_sql: TableSql): string => '1'
+
+function asChanged(error: unknown, end: ComparedEnd, side: Side): unknown {
+  if (!(error instanceof SyncError) || !changedTable.has(error.details['errno'])) return error
+  return new SyncError(
+    'SYNC-5103',
+    `Table ${tableName(end.table)} was dropped or altered at the ${side} while it was compared`,
+    { details: { ...error.details, table: tableName(end.table), side }, cause: error },
+  )
+}
