@@ -153,7 +153,7 @@ async function meet(
     }
     const before = places
     places = await Promise.all(
-      connections.map((connection, i) => {
+      connections.map(async (connection, i) => {
         const place = before[i] as LogCoordinate
         return compareCoordinates(place, latest) === 0
           ? place
