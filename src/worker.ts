@@ -103,7 +103,7 @@ const startSupervisor = (
       },
       execArgv: hostFlags(options.engineHeapMiB ?? null),
       isTemporalReachable: () => link.isReachable(),
-      onStatistics: (pipeline, report) => recorder.take(pipeline, report),
+      onStatistics: (engine, report) => recorder.take(engine, report),
       ...options.supervision,
     },
     log,

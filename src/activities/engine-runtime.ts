@@ -17,7 +17,7 @@ import { createLog } from '../telemetry/log.ts'
 import { createLimitsWatch } from './limits-watch.ts'
 import { createParkedRecorder, parkedAt } from './parked-tables.ts'
 import type { CreateRuntime } from './pipeline-runtime.ts'
-import { engineOptionsOf, scopeOf, sourceConfigOf, targetConfigOf } from './pipeline-scope.ts'
+import { engineOptionsOf, scopeOf, shardsOf, sourceConfigOf, targetConfigOf } from './pipeline-scope.ts'
 
 export const createRuntime: CreateRuntime = async ({ storePath }) => {
   const store = openStore(storePath)
@@ -28,7 +28,7 @@ export const createRuntime: CreateRuntime = async ({ storePath }) => {
   return {
     async check({ pipeline, specGeneration }) {
       const stored = read(pipeline, specGeneration)
-      const found = await scopeOf(stored, openSource, await parkedOf(stored))
+      const found = await scopeOf(stored, openSource, await parkedIn(stored, shardsOf(stored) ?? [undefined]))
       // Later, a table that is gone is none of a typing mistake.
       const isFirst = store.pipelines.writtenGenerations(pipeline).length === 0
       const scope = isFirst ? found : { ...found, unmatched: [] }
@@ -43,7 +43,7 @@ export const createRuntime: CreateRuntime = async ({ storePath }) => {
       assertDivision(stored, shard)
       const connections = createConnections()
       const recheck = async (): Promise<void> => {
-        const scope = await scopeOf(stored, openSource, await parkedOf(stored, shard), shard)
+        const scope = await scopeOf(stored, openSource, await parkedIn(stored, [shard]), shard)
         const findings = await preCheck(forRunning(scope))
         const error = findings.find((finding) => finding.severity === 'error')
         if (error !== undefined) {
@@ -60,7 +60,12 @@ export const createRuntime: CreateRuntime = async ({ storePath }) => {
           openTarget: async () => connections.keep(await openTarget(await targetConfigOf(stored))),
           recheck,
           onParked: createParkedRecorder(
-            (tables) => store.parkedTables.replace(pipeline, stored.incarnation, tables),
+            (tables) =>
+              store.parkedTables.replace(
+                { pipeline, ...(shard === undefined ? {} : { shard }) },
+                stored.incarnation,
+                tables,
+              ),
             () => connections.isClosed(),
           ),
         },
@@ -94,8 +99,15 @@ export const createRuntime: CreateRuntime = async ({ storePath }) => {
   }
 }
 
-const parkedOf = (stored: PipelineGeneration, shard?: ShardRef): Promise<readonly TableId[]> =>
-  parkedAt(async () => openTarget(await targetConfigOf(stored)), engineOptionsOf(stored, shard).pipeline)
+/** @param shards undefined: the engine that carries all tables */
+const parkedIn = (
+  stored: PipelineGeneration,
+  shards: readonly (ShardRef | undefined)[],
+): Promise<readonly TableId[]> =>
+  parkedAt(
+    async () => openTarget(await targetConfigOf(stored)),
+    shards.map((shard) => engineOptionsOf(stored, shard).pipeline),
+  )
 
 /** The source table that a finding is about, under the name that findings of either end use. */
 function namedSource({ code, table }: Finding, { mappings }: PipelineScope): { source?: TableId } {

@@ -7,7 +7,7 @@
  * phases, where the next owner is only a moment away unless Temporal goes in that moment.
  * On a crash of this process its hosts end with it.
  */
-import type { Blocked } from '../core/pipeline-control.ts'
+import type { Blocked, EngineRef } from '../core/pipeline-control.ts'
 import type { StatisticsReport } from '../core/statistics.ts'
 import type { EngineOutcome, EngineStatus } from '../streamer/status.ts'
 import type { Log } from '../telemetry/log.ts'
@@ -19,6 +19,7 @@ import {
   defaultTimes,
   type EngineRequest,
   engineKey,
+  engineOfKey,
   SupervisedEngine,
   type SupervisionTimes,
 } from './supervised-engine.ts'
@@ -28,7 +29,7 @@ export interface EngineSupervisorOptions extends HostPoolOptions {
   /** Asked about once a second while engines without an owner exist; must answer within a second or two. */
   readonly isTemporalReachable: () => Promise<boolean>
   /** Told what engines count. */
-  readonly onStatistics?: (pipeline: string, report: StatisticsReport) => void
+  readonly onStatistics?: (engine: EngineRef, report: StatisticsReport) => void
 }
 
 /** What one attempt of the activity holds. */
@@ -82,8 +83,8 @@ export const createEngineSupervisor = (options: EngineSupervisorOptions, log: Lo
   const checkHosts = new Map<string, HostProcess>()
   let checkNumber = 0
 
-  const pipelineOf = (id: string): string => id.slice(0, id.lastIndexOf('#'))
-  const engineOf = (id: string): SupervisedEngine | undefined => engines.get(pipelineOf(id))
+  const keyOf = (id: string): string => id.slice(0, id.lastIndexOf('#'))
+  const engineOf = (id: string): SupervisedEngine | undefined => engines.get(keyOf(id))
 
   const onMessage = (_host: HostProcess, message: FromHost): void => {
     switch (message.type) {
@@ -93,7 +94,7 @@ export const createEngineSupervisor = (options: EngineSupervisorOptions, log: Lo
         for (const report of message.engines) engineOf(report.id)?.report(report)
         return
       case 'statistics':
-        options.onStatistics?.(pipelineOf(message.id), message.report)
+        options.onStatistics?.(engineOfKey(keyOf(message.id)), message.report)
         return
       case 'ended':
         engineOf(message.id)?.hostSaidEnded(message.id, message.outcome)

@@ -8,12 +8,21 @@ import { type TableId, tableName } from '../core/schema.ts'
 import type { ParkedRecord } from '../store/parked-tables.ts'
 import type { QuarantineContext } from '../streamer/quarantine.ts'
 
-/** The tables that are parked at a target. Where it does not let us in there are none: the pre-checks say why. @throws what passes by itself */
-export async function parkedAt(openTarget: () => Promise<Target>, mark: string): Promise<readonly TableId[]> {
+/**
+ * The tables that engines have parked at a target. Where it does not let us in there are none: the pre-checks say why.
+ * @param marks the names under which the engines write there
+ * @throws what passes by itself
+ */
+export async function parkedAt(
+  openTarget: () => Promise<Target>,
+  marks: readonly string[],
+): Promise<readonly TableId[]> {
   try {
     const target = await openTarget()
     try {
-      return (await target.parked(mark)).map(({ table }) => table)
+      const parked: TableId[] = []
+      for (const mark of marks) for (const { table } of await target.parked(mark)) parked.push(table)
+      return parked
     } finally {
       await target.close()
     }

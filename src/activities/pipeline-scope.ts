@@ -36,7 +36,7 @@ export const markName = (name: string, incarnation: number, shard?: Shard): stri
 }
 
 /** Null: one engine carries all tables. Documents that were stored before there were shards do not have the field. */
-const shardsOf = ({ pipeline }: PipelineGeneration): readonly Shard[] | null => {
+export const shardsOf = ({ pipeline }: PipelineGeneration): readonly Shard[] | null => {
   const of = pipeline.spec.shards ?? 1
   return of === 1 ? null : Array.from({ length: of }, (_, index) => ({ index, of }))
 }

@@ -2,13 +2,15 @@
  * Writes what the engines of this worker report into the store, all of them together about once a second, and only while there is news.
  *
  * Guarantees: never delays an engine and never fails one: a store that is busy or away is tried again with the next second, and what is held
- * meanwhile is bounded by pipelines and their tables. What a crash loses the next reports bring again.
+ * meanwhile is bounded by engines and their tables. What a crash loses the next reports bring again.
  */
+import type { EngineRef } from '../core/pipeline-control.ts'
 import type { StatisticsReport, TableStatistics } from '../core/statistics.ts'
 import type { EngineReport } from '../store/reports.ts'
+import { engineKey } from './supervised-engine.ts'
 
 export interface Recorder {
-  take(pipeline: string, report: StatisticsReport): void
+  take(engine: EngineRef, report: StatisticsReport): void
   /** Writes what is left. */
   close(): void
 }
@@ -23,7 +25,10 @@ export function createRecorder(
   put: (reports: readonly EngineReport[]) => void,
   onFailure: (error: unknown) => void,
 ): Recorder {
-  const held = new Map<string, { report: StatisticsReport; tables: Map<string, TableStatistics> }>()
+  const held = new Map<
+    string,
+    { engine: EngineRef; report: StatisticsReport; tables: Map<string, TableStatistics> }
+  >()
   let timer: NodeJS.Timeout | null = null
   let hasFailed = false
 
@@ -31,9 +36,10 @@ export function createRecorder(
     timer = null
     try {
       put(
-        [...held].map(([pipeline, { report, tables }]) => ({
+        [...held.values()].map(({ engine: { pipeline, shard }, report, tables }) => ({
           ...report,
           pipeline,
+          ...(shard === undefined ? {} : { shard }),
           tables: [...tables.values()],
         })),
       )
@@ -51,13 +57,14 @@ export function createRecorder(
   }
 
   return {
-    take(pipeline, report) {
-      const before = held.get(pipeline)
+    take(engine, report) {
+      const key = engineKey(engine)
+      const before = held.get(key)
       // A new engine has begun to count anew.
       const isSame = before?.report.totals.since === report.totals.since
       const tables = before !== undefined && isSame ? before.tables : new Map<string, TableStatistics>()
       for (const table of report.tables) tables.set(table.table, table)
-      held.set(pipeline, { report, tables })
+      held.set(key, { engine, report, tables })
       arm()
     },
     close() {

@@ -6,17 +6,14 @@
  * newest owner can drain it or give it up. `ended` settles once. An engine that nobody owns drains by itself, see `release`.
  */
 import { epochOf } from '../core/epoch.ts'
-import type { RejoinRequest, ShardRef } from '../core/pipeline-control.ts'
+import type { EngineRef, RejoinRequest } from '../core/pipeline-control.ts'
 import type { EngineOutcome, EngineStatus } from '../streamer/status.ts'
 import type { Log } from '../telemetry/log.ts'
 import type { EngineReport } from './host-messages.ts'
 import type { HostProcess } from './host-process.ts'
 import type { EngineStart } from './pipeline-runtime.ts'
 
-export interface EngineRequest {
-  readonly pipeline: string
-  /** Absent: the engine carries all of the pipeline's tables. */
-  readonly shard?: ShardRef
+export interface EngineRequest extends EngineRef {
   readonly specGeneration: number
   readonly generation: number
   readonly acknowledged: readonly string[]
@@ -26,8 +23,16 @@ export interface EngineRequest {
 }
 
 /** Names an engine among those of a worker: a pipeline has one, or one for each of its shards. */
-export const engineKey = ({ pipeline, shard }: Pick<EngineRequest, 'pipeline' | 'shard'>): string =>
+export const engineKey = ({ pipeline, shard }: EngineRef): string =>
   shard === undefined ? pipeline : `${pipeline}#${shard.index + 1}/${shard.of}`
+
+/** Whose key it is. Names of pipelines have no `#`. */
+export function engineOfKey(key: string): EngineRef {
+  const [, pipeline, number, of] = /^(.*)#(\d+)\/(\d+)$/.exec(key) ?? []
+  return pipeline === undefined
+    ? { pipeline: key }
+    : { pipeline, shard: { index: Number(number) - 1, of: Number(of) } }
+}
 
 export interface SupervisionTimes {
   /** An engine that gives no sign of life for longer is started anew. */

@@ -4,8 +4,9 @@
  */
 import { catalogue, type ErrorCode, SyncError } from '../core/errors.ts'
 import type { PendingChange, PipelineStatus } from '../core/pipeline-control.ts'
-import { type RetentionReport, warnOfRetention } from '../core/retention.ts'
+import { mostUrgent, warnOfRetention } from '../core/retention.ts'
 import type { PipelineRecord } from '../store/pipelines.ts'
+import type { StoredReport } from '../store/reports.ts'
 import type { ApiDeps } from './context.ts'
 import type { WorkflowDescription } from './pipeline-workflows.ts'
 import { shardStatuses, wholeOf } from './shard-status.ts'
@@ -21,7 +22,7 @@ export async function statusOfPipeline(
   const found = await workflows.describe(name)
   const told = found?.isRunning === true ? await workflows.status(name) : null
   const status = assemble(name, record, found, told)
-  const retention = retentionOf(store.reports.get(name)?.retention ?? null, status.engine !== null)
+  const retention = retentionOf(store.reports.list(name), status)
   const warning = retention?.warning ?? null
   const parked = store.parkedTables.list(name).map(({ table }) => table)
   return {
@@ -37,10 +38,25 @@ export async function statusOfPipeline(
   }
 }
 
-/** Of a pipeline without an engine: by what its last engine was told. */
-function retentionOf(report: RetentionReport | null, isRunning: boolean): RetentionAnswer | null {
-  if (report === null) return null
-  return { ...report, warning: warnOfRetention(report, Date.now(), isRunning) }
+/** Of a pipeline without an engine: by what its last engine was told. Of several engines: that of the one whose log goes first. */
+function retentionOf(
+  reports: readonly StoredReport[],
+  { engine, shards }: Pick<PipelineStatusAnswer, 'engine' | 'shards'>,
+): RetentionAnswer | null {
+  const nowMs = Date.now()
+  const told = reports.flatMap(({ shard, retention }) => {
+    if (retention === null) return []
+    const itsEngine = shard === null ? engine : (shards?.[shard.index]?.engine ?? null)
+    return [{ shard, report: retention, isRunning: itsEngine !== null }]
+  })
+  const first = mostUrgent(told, nowMs)
+  if (first === undefined) return null
+  const { shard, report, isRunning } = first
+  const warning = warnOfRetention(report, nowMs, isRunning)
+  if (shard === null) return { ...report, shard: null, warning }
+  const number = shard.index + 1
+  const message = `Shard ${number} of ${shard.of}: ${warning?.message}`
+  return { ...report, shard: number, warning: warning === null ? null : { ...warning, message } }
 }
 
 function assemble(

@@ -203,6 +203,10 @@ export const retention = z
       .number()
       .nullable()
       .openapi({ description: 'Time until it has caught up at this pace; null: it does not.' }),
+    shard: z.int().nullable().openapi({
+      description:
+        'Of a pipeline with shards: the one whose log goes first, from 1 on. All of this is about it.',
+    }),
     warning: retentionWarning.nullable(),
   })
   .openapi('Retention')
@@ -212,37 +216,45 @@ const rowsIn = { inserted: count, updated: count, deleted: count, copied: count 
 const rowsOut = { upserted: count, removed: count, merged: count }
 const ms = z.number()
 
+const engineStatistics = z.object({
+  since: time.openapi({ description: 'When the engine began to count; a new engine begins anew.' }),
+  at: time,
+  tables: z.int().openapi({ description: 'Tables that have had rows.' }),
+  rows: z.object({ ...rowsIn, ...rowsOut, outOfScope: count }),
+  batches: z.object({ small: count, large: count, checkpoints: count, transactions: count }),
+  bytes: z.object({ log: count, chunks: count, written: count }),
+  timesMs: z
+    .object({
+      sourceWait: ms,
+      decode: ms,
+      merge: ms,
+      chunkRead: ms,
+      plan: ms,
+      build: ms,
+      small: ms,
+      header: ms,
+      lanes: ms,
+      commit: ms,
+    })
+    .openapi({ description: 'By stage; stages go on at the same time.' }),
+  heldMs: z
+    .object({ batchFull: ms, chunkWindow: ms, lanesIdle: ms, laneSkew: ms })
+    .openapi({ description: 'In which one stage waited for another.' }),
+})
+
 export const statisticsAnswer = z
   .object({
     name: z.string(),
-    statistics: z
-      .object({
-        since: time.openapi({ description: 'When the engine began to count; a new engine begins anew.' }),
-        at: time,
-        tables: z.int().openapi({ description: 'Tables that have had rows.' }),
-        rows: z.object({ ...rowsIn, ...rowsOut, outOfScope: count }),
-        batches: z.object({ small: count, large: count, checkpoints: count, transactions: count }),
-        bytes: z.object({ log: count, chunks: count, written: count }),
-        timesMs: z
-          .object({
-            sourceWait: ms,
-            decode: ms,
-            merge: ms,
-            chunkRead: ms,
-            plan: ms,
-            build: ms,
-            small: ms,
-            header: ms,
-            lanes: ms,
-            commit: ms,
-          })
-          .openapi({ description: 'By stage; stages go on at the same time.' }),
-        heldMs: z
-          .object({ batchFull: ms, chunkWindow: ms, lanesIdle: ms, laneSkew: ms })
-          .openapi({ description: 'In which one stage waited for another.' }),
-      })
+    statistics: engineStatistics.nullable().openapi({
+      description:
+        'null: no engine has told anything yet. Of a pipeline with shards: their sum, since the first of them began; of transactions, which all of them see, the greatest number.',
+    }),
+    shards: z
+      .array(engineStatistics.extend({ shard: z.int().openapi({ description: 'From 1 on.' }) }))
       .nullable()
-      .openapi({ description: 'null: no engine has told anything yet.' }),
+      .openapi({
+        description: 'The figures of each shard that has told any; null where one engine carries all tables.',
+      }),
     tables: z.array(z.object({ table: z.string(), target: z.string(), ...rowsIn, ...rowsOut, bytes: count })),
     nextPageToken: z.string().nullable(),
   })

@@ -5,6 +5,7 @@ import type { RetentionAnswer, StatisticsAnswer } from '../api/wire.ts'
 import { countText, durationText } from './output.ts'
 
 export type Statistics = NonNullable<StatisticsAnswer['statistics']>
+export type ShardStatistics = NonNullable<StatisticsAnswer['shards']>[number]
 
 /** `1,200 inserted, 300 updated, 20 deleted, 0 copied -> 900 upserted, 15 removed, 605 merged away (40%)` */
 export function rowsText({ rows }: Statistics): string {
@@ -23,9 +24,17 @@ export function batchesText({ batches, bytes }: Statistics): string {
 /**
  * Which side holds the other back, since counting began. Reader and lanes wait for each other through the open batch: when it is full the
  * reader waits, when there is none the lanes do.
+ * @param shards whose sum the figures are; each has counted for a time of its own. Null and undefined: there are none
  */
-export function bottleneckText({ since, at, heldMs, timesMs }: Statistics): string {
-  const wallMs = Math.max(1, Date.parse(at) - Date.parse(since))
+export function bottleneckText(
+  { since, at, heldMs, timesMs }: Statistics,
+  shards?: readonly ShardStatistics[] | null,
+): string {
+  const spans = (shards ?? [{ since, at }]).map((span) => Date.parse(span.at) - Date.parse(span.since))
+  const wallMs = Math.max(
+    1,
+    spans.reduce((sum, span) => sum + span, 0),
+  )
   const share = (ms: number): number => Math.min(100, Math.round((ms * 100) / wallMs))
   const [full, idle, noLog] = [share(heldMs.batchFull), share(heldMs.lanesIdle), share(timesMs.sourceWait)]
   const figures = `reader held back ${full}% of the time, without log to read ${noLog}%; lanes without rows ${idle}%`
@@ -35,8 +44,25 @@ export function bottleneckText({ since, at, heldMs, timesMs }: Statistics): stri
   return `none stands out (${figures})`
 }
 
+/** `1,520 rows in, 915 out, 3 tables, 1.2 MB of log; reading (reader held back 0% of the time ...)` */
+export function shardText(shard: ShardStatistics): string {
+  const { inserted, updated, deleted, copied, upserted, removed } = shard.rows
+  const rowsIn = inserted + updated + deleted + copied
+  return `${countText(rowsIn)} rows in, ${countText(upserted + removed)} out, ${countText(shard.tables)} tables, ${bytesText(shard.bytes.log)} of log; ${bottleneckText(shard)}`
+}
+
+/** @param isRunning of the shard that it tells of, where there are any */
 export function retentionText(retention: RetentionAnswer, isRunning: boolean): string {
-  const { keptMs, isPurged, standsUntil, purgeFrom, pace, catchUpMs } = retention
+  const { shard } = retention
+  const words = keptText(retention, isRunning)
+  // A server of an earlier version says nothing of shards.
+  return shard === null || shard === undefined ? words : `${words} (shard ${shard})`
+}
+
+function keptText(
+  { keptMs, isPurged, standsUntil, purgeFrom, pace, catchUpMs }: RetentionAnswer,
+  isRunning: boolean,
+): string {
   if (isPurged) return 'not any more: something that is not applied yet is gone'
   if (keptMs === null) return 'until somebody purges it'
   const kept = `for ${durationText(keptMs)}`

@@ -33,16 +33,6 @@ export function combinationIssues(spec: PipelineSpec): ConfigIssue[] {
       ),
     )
   }
-  if (spec.shards > 1 && spec.onRefusedRow === 'quarantine') {
-    found.push(
-      issue(
-        'SYNC-1003',
-        ['spec', 'shards'],
-        'tables can be parked only where one engine carries all of them',
-        'Set shards: 1, or onRefusedRow: block.',
-      ),
-    )
-  }
   spec.tables.forEach((rule, index) => {
     found.push(...columnIssues(rule, ['spec', 'tables', index, 'columns']))
     found.push(...mergingIssues(rule, ['spec', 'tables', index, 'to']))

@@ -149,7 +149,8 @@ const stream = z
 const quarantine = z
   .strictObject({
     maxTables: z.int().min(1).max(1_000).default(10).meta({
-      description: 'Tables that may be parked at a time; one more blocks the pipeline.',
+      description:
+        'Tables that may be parked at a time; one more blocks the pipeline. Of a pipeline with shards: in each of them.',
     }),
     maxDeadLetters: z.int().min(1).max(10_000).default(100).meta({
       description: 'Refused rows of a table that are kept, in syncline.dead_letter at the target.',

@@ -69,6 +69,13 @@ export interface ShardRef {
   readonly of: number
 }
 
+/** Names one engine of an installation. */
+export interface EngineRef {
+  readonly pipeline: string
+  /** Absent: the engine carries all of the pipeline's tables. */
+  readonly shard?: ShardRef
+}
+
 /** The activity that runs a shard's engine, as Temporal names it. */
 export const shardActivityId = ({ index, of }: ShardRef): string => `shard-${index + 1}-of-${of}`
 export const shardOfActivityId = (id: string): ShardRef | null => {

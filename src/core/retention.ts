@@ -49,6 +49,13 @@ export interface RetentionWarning {
   readonly deadline: string
 }
 
+/** One engine's report. */
+export interface EngineRetention {
+  readonly report: RetentionReport
+  /** False: nobody reads the log for it now, and the report is its last one. */
+  readonly isRunning: boolean
+}
+
 const dayMs = 24 * 3_600_000
 /** A long weekend: time enough for somebody to see it. */
 const mostWarningMs = 3 * dayMs
@@ -99,9 +106,9 @@ export function warnOfRetention(
   nowMs: number,
   isRunning: boolean,
 ): RetentionWarning | null {
-  const { keptMs, isPurged, standsUntil, pace } = report
-  const moves = isRunning && nowMs - Date.parse(report.at) <= freshMs
-  const deadline = isPurged ? report.at : moves ? report.purgeFrom : standsUntil
+  const { keptMs, isPurged, pace } = report
+  const moves = isMoving(report, nowMs, isRunning)
+  const deadline = deadlineOf(report, nowMs, isRunning)
   if (deadline === null) return null
   const leftMs = Date.parse(deadline) - nowMs
   if (!isPurged && leftMs > Math.min((keptMs ?? 0) / 2, mostWarningMs)) return null
@@ -117,6 +124,26 @@ export function warnOfRetention(
       : `From ${deadline} on (in ${spanText(leftMs)}) the source may purge log that is not applied yet${kept}${why}`
   return { code: 'SYNC-2214', message, remedy: catalogue['SYNC-2214'].remedy, deadline }
 }
+
+/** Of several engines, each at its own place in the log: the one whose log goes first. Undefined: there is none. */
+export function mostUrgent<Engine extends EngineRetention>(
+  engines: readonly Engine[],
+  nowMs: number,
+): Engine | undefined {
+  const untilMs = ({ report, isRunning }: Engine): number => {
+    const deadline = deadlineOf(report, nowMs, isRunning)
+    if (report.isPurged) return Number.NEGATIVE_INFINITY
+    return deadline === null ? Number.POSITIVE_INFINITY : Date.parse(deadline)
+  }
+  const first = Math.min(...engines.map(untilMs))
+  return engines.find((engine) => untilMs(engine) === first)
+}
+
+const isMoving = ({ at }: RetentionReport, nowMs: number, isRunning: boolean): boolean =>
+  isRunning && nowMs - Date.parse(at) <= freshMs
+
+const deadlineOf = (report: RetentionReport, nowMs: number, isRunning: boolean): string | null =>
+  report.isPurged ? report.at : isMoving(report, nowMs, isRunning) ? report.purgeFrom : report.standsUntil
 
 const timeText = (ms: number): string | null => (ms > lastTimeMs ? null : new Date(ms).toISOString())
 

@@ -15,7 +15,10 @@ export interface PipelineStatistics {
   readonly tables: number
   readonly rows: RowsIn &
     RowsOut & {
-      /** Changes in the log that concern none of the pipeline's tables, or that a row filter left out. */
+      /**
+       * Changes in the log that concern none of the pipeline's tables, or that a row filter left out. Of a pipeline with shards each is in the
+       * figures of one engine.
+       */
       readonly outOfScope: number
     }
   readonly batches: {
@@ -98,6 +101,41 @@ export interface TableStatistics extends RowsIn, RowsOut {
   readonly target: string
   /** Bytes in, as held in memory; a transaction's bytes are shared out evenly over its changes. */
   readonly bytes: number
+}
+
+/**
+ * The figures of a pipeline's engines as those of one: what each of them did is summed. Transactions are not, since every engine sees all of
+ * them: theirs is the greatest number.
+ * @returns null when there are none
+ */
+export function sumOf(engines: readonly PipelineStatistics[]): PipelineStatistics | null {
+  const [first] = engines
+  if (first === undefined || engines.length === 1) return first ?? null
+  const times = (field: 'since' | 'at'): string[] => engines.map((engine) => engine[field]).toSorted()
+  const summed = <Part extends 'rows' | 'batches' | 'bytes' | 'timesMs' | 'heldMs'>(
+    part: Part,
+  ): PipelineStatistics[Part] => {
+    const figures = engines.map((engine) => engine[part] as Readonly<Record<string, number>>)
+    return Object.fromEntries(
+      Object.keys(first[part]).map((name) => [
+        name,
+        figures.reduce((sum, figure) => sum + (figure[name] ?? 0), 0),
+      ]),
+    ) as unknown as PipelineStatistics[Part]
+  }
+  return {
+    since: times('since')[0] as string,
+    at: times('at').at(-1) as string,
+    tables: engines.reduce((sum, { tables }) => sum + tables, 0),
+    rows: summed('rows'),
+    batches: {
+      ...summed('batches'),
+      transactions: Math.max(...engines.map(({ batches }) => batches.transactions)),
+    },
+    bytes: summed('bytes'),
+    timesMs: summed('timesMs'),
+    heldMs: summed('heldMs'),
+  }
 }
 
 /** What an engine tells at a time. Bounded whatever the number of tables: those that changed take turns. */

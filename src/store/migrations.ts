@@ -96,4 +96,33 @@ export const migrations: readonly string[] = [
     PRIMARY KEY (pipeline, table_name)
   ) STRICT, WITHOUT ROWID;
   `,
+  `
+  -- By engine: \`shard\` from 0, of \`shards\` in all. A table is always in one of them.
+  CREATE TABLE engine_reports (
+    pipeline TEXT NOT NULL REFERENCES pipelines (name) ON DELETE CASCADE,
+    shard INTEGER NOT NULL,
+    shards INTEGER NOT NULL,
+    epoch TEXT NOT NULL,
+    since TEXT NOT NULL,
+    totals TEXT NOT NULL,
+    retention TEXT,
+    PRIMARY KEY (pipeline, shard)
+  ) STRICT, WITHOUT ROWID;
+  CREATE TABLE engine_table_reports (
+    pipeline TEXT NOT NULL,
+    shard INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    rows INTEGER NOT NULL,
+    figures TEXT NOT NULL,
+    PRIMARY KEY (pipeline, name),
+    FOREIGN KEY (pipeline, shard) REFERENCES engine_reports (pipeline, shard) ON DELETE CASCADE
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX engine_table_reports_by_rows ON engine_table_reports (pipeline, rows DESC, name);
+  INSERT INTO engine_reports SELECT pipeline, 0, 1, epoch, since, totals, retention FROM reports;
+  INSERT INTO engine_table_reports SELECT pipeline, 0, name, rows, figures FROM table_reports;
+  DROP TABLE table_reports;
+  DROP TABLE reports;
+  ALTER TABLE parked_tables ADD COLUMN shard INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE parked_tables ADD COLUMN shards INTEGER NOT NULL DEFAULT 1;
+  `,
 ]

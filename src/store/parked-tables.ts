@@ -1,7 +1,8 @@
 /**
  * What engines told of the tables that are parked at their targets: for people, also while no engine runs. The target is the truth
- * (core/quarantine.ts), and every session of an engine tells it anew. Rows are never here.
+ * (core/quarantine.ts), and every session of an engine tells anew of what is its own: a table is always in one shard. Rows are never here.
  */
+import type { EngineRef } from '../core/pipeline-control.ts'
 import type { AuditLog } from './audit.ts'
 import type { Database, SqlRow } from './database.ts'
 
@@ -23,20 +24,21 @@ export interface ParkedRecord {
 export interface ParkedTableStore {
   /** In the order in which they were parked. */
   list(pipeline: string): ParkedRecord[]
-  /** Takes the whole list, and records what came and went in the audit log, each parking once. */
-  replace(pipeline: string, incarnation: number, tables: readonly ParkedRecord[]): void
+  /** Takes an engine's whole list, and records what came and went in the audit log, each parking once. */
+  replace(engine: EngineRef, incarnation: number, tables: readonly ParkedRecord[]): void
 }
 
 export function createParkedTableStore(database: Database, audit: AuditLog): ParkedTableStore {
-  const list = (pipeline: string): ParkedRecord[] =>
-    database
-      .all('SELECT * FROM parked_tables WHERE pipeline = ? ORDER BY parked_at, table_name', pipeline)
-      .map(recordOf)
-
+  const inOrder = 'ORDER BY parked_at, table_name'
   return {
-    list,
-    replace: (pipeline, incarnation, tables) =>
+    list: (pipeline) =>
+      database.all(`SELECT * FROM parked_tables WHERE pipeline = ? ${inOrder}`, pipeline).map(recordOf),
+    replace: ({ pipeline, shard }, incarnation, tables) =>
       database.write(() => {
+        const { index, of } = shard ?? { index: 0, of: 1 }
+        // Under another division nothing was ever written, so nothing is parked.
+        database.run('DELETE FROM parked_tables WHERE pipeline = ? AND shards <> ?', pipeline, of)
+
         const record = (
           what: 'parked' | 'rejoined',
           { table, parking, code, message }: ParkedRecord,
@@ -51,18 +53,22 @@ export function createParkedTableStore(database: Database, audit: AuditLog): Par
             key: `quarantine/${pipeline}/${incarnation}/${parking}/${what}`,
           })
         }
-        const before = list(pipeline)
+        const before = database
+          .all(`SELECT * FROM parked_tables WHERE pipeline = ? AND shard = ? ${inOrder}`, pipeline, index)
+          .map(recordOf)
         for (const entry of before) {
           if (!tables.some(({ table }) => table === entry.table)) record('rejoined', entry)
         }
         for (const entry of tables) record('parked', entry)
         if (JSON.stringify(before) === JSON.stringify(tables)) return
-        database.run('DELETE FROM parked_tables WHERE pipeline = ?', pipeline)
+        database.run('DELETE FROM parked_tables WHERE pipeline = ? AND shard = ?', pipeline, index)
         for (const { table, parking, state, code, message, remedy, parkedAt, deadLetters } of tables) {
           database.run(
-            `INSERT INTO parked_tables (pipeline, table_name, parking, state, code, message, remedy, parked_at, dead_letters)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+            `INSERT INTO parked_tables (pipeline, shard, shards, table_name, parking, state, code, message, remedy, parked_at, dead_letters)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
             pipeline,
+            index,
+            of,
             table,
             parking,
             state,

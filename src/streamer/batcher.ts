@@ -111,6 +111,8 @@ interface Ticket extends ChunkTicket {
 
 interface Routed {
   readonly route: Route | null
+  /** Of a table without a route: whether its changes are counted here. */
+  readonly isCounted: boolean
   /** Figures of the table in the batch `of`. */
   tally: TableTally | null
   of: BatchTally | null
@@ -146,7 +148,7 @@ export function createBatcher(
   let hasParts = false
   let isClosing = false
   let lastShape: TableShape | null = null
-  let last: Routed = { route: null, tally: null, of: null }
+  let last: Routed = { route: null, isCounted: true, tally: null, of: null }
   const routed = new WeakMap<TableShape, Routed>()
 
   function touch(): void {
@@ -158,7 +160,7 @@ export function createBatcher(
   function routedOf(shape: TableShape): Routed {
     let entry = routed.get(shape)
     if (entry === undefined) {
-      entry = { route: router.route(shape), tally: null, of: null }
+      entry = { route: router.route(shape), isCounted: router.counts(shape.id), tally: null, of: null }
       routed.set(shape, entry)
     }
     if (entry.of !== tally && entry.route !== null) {
@@ -175,7 +177,7 @@ export function createBatcher(
     }
     const { route, tally: counts } = last
     if (route === null || counts === null) {
-      tally.outOfScope++
+      if (last.isCounted) tally.outOfScope++
       return
     }
     let { before, after } = change

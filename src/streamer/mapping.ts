@@ -32,10 +32,11 @@ export const matchesTable = (pattern: string, id: TableId): boolean => {
 /** The rule that holds for a table, or null when it does not take part (in this shard). */
 export function ruleFor(rules: readonly TableRule[], id: TableId): TableRule | null {
   const rule = ruleInAnyShard(rules, id)
-  return rule?.shard === undefined || shardOf(rule, id, rule.shard.of) === rule.shard.index ? rule : null
+  if (rule === null || rule.parked?.includes(tableName(id)) === true) return null
+  return rule.shard === undefined || shardOf(rule, id, rule.shard.of) === rule.shard.index ? rule : null
 }
 
-/** Do the tables belong to different shards of the pipeline? Tables that take no part do not count. */
+/** Do the tables belong to different shards of the pipeline, parked ones too? Tables that take no part do not count. */
 export function spanShards(rules: readonly TableRule[], ids: readonly TableId[]): boolean {
   const shards = ids.flatMap((id) => {
     const rule = ruleInAnyShard(rules, id)
@@ -44,15 +45,20 @@ export function spanShards(rules: readonly TableRule[], ids: readonly TableId[])
   return new Set(shards).size > 1
 }
 
+/** Changes of a table that are not carried are in the figures of one shard: of its own where it has one (it is parked), else of any. */
+export function countsFor(rules: readonly TableRule[], id: TableId): boolean {
+  const shard = rules[0]?.shard
+  if (shard === undefined) return true
+  const rule = ruleInAnyShard(rules, id)
+  const owner = rule === null ? textHash(tableName(id)) % shard.of : shardOf(rule, id, shard.of)
+  return owner === shard.index
+}
+
+/** Of a table that is parked, too. */
 function ruleInAnyShard(rules: readonly TableRule[], id: TableId): TableRule | null {
   if (reservedSchemas.has(id.schema)) return null
-  for (const rule of rules) {
-    if (matchesTable(rule.match, id)) {
-      const isOut = rule.exclude.some((pattern) => matchesTable(pattern, id))
-      return isOut || rule.parked?.includes(tableName(id)) === true ? null : rule
-    }
-  }
-  return null
+  const rule = rules.find(({ match }) => matchesTable(match, id))
+  return rule === undefined || rule.exclude.some((pattern) => matchesTable(pattern, id)) ? null : rule
 }
 
 /** The same rules, but these tables take no part. */

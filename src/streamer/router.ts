@@ -18,7 +18,7 @@ import {
   type UniqueKey,
 } from '../core/schema.ts'
 import type { Row, Value } from '../core/value.ts'
-import { mapColumn, mapTables, ruleFor } from './mapping.ts'
+import { countsFor, mapColumn, mapTables, ruleFor } from './mapping.ts'
 import type { TableMapping, TableRule } from './options.ts'
 
 export interface Route {
@@ -35,6 +35,8 @@ export interface Router {
   readonly mappings: readonly TableMapping[]
   /** The route of a shape; null when its table does not take part. @throws SYNC-3201, 3202, 3205 */
   route(shape: TableShape): Route | null
+  /** Are changes of a table without a route in the figures of this engine? */
+  counts(id: TableId): boolean
   /** The row filter of a source table as the source's SQL, or null. */
   filterSql(shape: TableShape): string | null
   /** The source table that has been routed to a target table. */
@@ -196,6 +198,7 @@ export function createRouter(
       }
       return entry.route
     },
+    counts: (id) => countsFor(rules, id),
     filterSql(shape) {
       const where = mappingOf.get(tableName(shape.id))?.rule.where ?? null
       return where === null ? null : compileFilter(parseFilter(where), shape).sql

@@ -309,13 +309,19 @@ async function runPipelineWorkflow(input: PipelineInput, carried?: CarriedState)
     // By this name the API knows which of the pending activities is whose.
     const activities = proxyActivities<StreamActivities>({ ...engineRun, activityId: shardActivityId(shard) })
     for (;;) {
-      const { pipeline: name, acknowledged, shards = [] } = memory
+      const { pipeline: name, acknowledged, rejoins, shards = [] } = memory
       const mine = shards[shard.index]
       if (mine === undefined || mine.blocked !== null) return
       const ref = { pipeline: name, specGeneration: step.specGeneration, generation }
       let outcome: StepOutcome
       try {
-        outcome = await activities.runPipeline({ ...ref, until: untilOf(mine), acknowledged, shard })
+        outcome = await activities.runPipeline({
+          ...ref,
+          until: untilOf(mine),
+          acknowledged,
+          ...(rejoins === undefined ? {} : { rejoins }),
+          shard,
+        })
       } catch (error) {
         const isCancelled = scope.consideredCancelled || error instanceof CancelledFailure
         outcome = isCancelled ? { kind: 'interrupted' } : { kind: 'blocked', blocked: blockedBy(error) }

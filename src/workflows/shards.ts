@@ -24,6 +24,10 @@ export const shardsOf = (count: number | undefined): readonly ShardMemory[] | nu
 export const freshShards = (shards: readonly ShardMemory[]): readonly ShardMemory[] =>
   shards.map(({ loaded }) => ({ ...start, loaded }))
 
+/** Started anew, with what each waits for: a shard that is blocked stays so. */
+export const restartedShards = (shards: readonly ShardMemory[]): readonly ShardMemory[] =>
+  shards.map((shard) => ({ ...shard, caughtUp: false }))
+
 /** Other tables: each shard has to look again for what it must load. One that is blocked stays so. */
 export const shardsAnew = (shards: readonly ShardMemory[]): readonly ShardMemory[] =>
   shards.map(({ blocked }) => ({ ...start, blocked }))

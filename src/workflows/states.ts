@@ -20,6 +20,7 @@ import {
   blockedShard,
   freshShards,
   isWholeBlocked,
+  restartedShards,
   type ShardMemory,
   shardAfter,
   shardStatuses,
@@ -211,8 +212,10 @@ export const rejoined = (
 ): PipelineMemory => {
   const others = (memory.rejoins ?? []).filter((request) => request.table !== table)
   const rejoins = [...others, { table, parking }].slice(-keptRejoins)
+  // Which of the shards has parked it only its engine knows; all of them are told.
+  const shards = memory.shards === undefined ? {} : { shards: restartedShards(memory.shards) }
   return changed(
-    { ...fresh(memory), checked: memory.checked, rejoins },
+    { ...fresh(memory), ...shards, checked: memory.checked, rejoins },
     actor,
     `rejoin of ${table} requested`,
   )

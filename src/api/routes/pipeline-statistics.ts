@@ -1,6 +1,7 @@
-/** GET /v1/pipelines/{name}/statistics: what a pipeline's engine has counted, and its tables page by page. */
+/** GET /v1/pipelines/{name}/statistics: what a pipeline's engines have counted, and its tables page by page. */
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi'
 import { SyncError } from '../../core/errors.ts'
+import { sumOf } from '../../core/statistics.ts'
 import type { TableOrder } from '../../store/reports.ts'
 import type { ApiDeps, ApiEnv } from '../context.ts'
 import { nameParam, problems } from '../request.ts'
@@ -46,10 +47,15 @@ export function mountPipelineStatistics(app: OpenAPIHono<ApiEnv>, { store }: Api
       const { sort, pageSize = defaultPageSize, pageToken } = c.req.valid('query')
       const { order, skip } = placeOf(pageToken, sort)
       const { items, hasMore } = store.reports.tables(name, order, skip, pageSize)
+      const engines = store.reports.list(name)
+      const shards = engines.flatMap(({ shard, totals }) =>
+        shard === null ? [] : [{ shard: shard.index + 1, ...totals }],
+      )
       return c.json(
         {
           name,
-          statistics: store.reports.get(name)?.totals ?? null,
+          statistics: sumOf(engines.map(({ totals }) => totals)),
+          shards: shards.length === 0 ? null : shards,
           tables: [...items],
           nextPageToken: hasMore && pageSize > 0 ? tokenOf(order, skip + pageSize) : null,
         },

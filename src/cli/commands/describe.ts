@@ -25,14 +25,14 @@ export function addDescribe(program: Command, context: CommandContext): void {
         const resource = await client.endpoint(name)
         return context.terminal.data(encoded(resource, output === 'json' ? 'json' : 'yaml'))
       }
-      const [resource, status, { statistics }] = await Promise.all([
+      const [resource, status, { statistics, shards }] = await Promise.all([
         client.pipeline(name),
         client.status(name),
         client.statistics(name, { pageSize: 0 }),
       ])
       context.terminal.data(
         output === 'table'
-          ? pipelineText(resource, status, statistics)
+          ? pipelineText(resource, status, statistics, shards)
           : encoded({ resource, status, statistics }, output),
       )
     })
@@ -43,6 +43,7 @@ export function pipelineText(
   { document, generation }: PipelineResource,
   status: PipelineStatusAnswer,
   statistics: StatisticsAnswer['statistics'] = null,
+  shardStatistics: StatisticsAnswer['shards'] = null,
 ): string {
   const { spec, metadata } = document
   const lines: [string, string][] = [
@@ -91,10 +92,14 @@ export function pipelineText(
       ['Since', statistics.since],
       ['Changes', rowsText(statistics)],
       ['Batches', batchesText(statistics)],
-      ['Bottleneck', bottleneckText(statistics)],
+      ['Bottleneck', bottleneckText(statistics, shardStatistics)],
     )
   }
-  if (status.retention !== null) lines.push(['Log kept', retentionText(status.retention, engine !== null)])
+  if (status.retention !== null) {
+    const { shard } = status.retention
+    const its = shard === null || shard === undefined ? engine : status.shards?.[shard - 1]?.engine
+    lines.push(['Log kept', retentionText(status.retention, (its ?? null) !== null)])
+  }
   for (const shard of status.shards ?? []) lines.push([`Shard ${shard.shard}`, shardText(shard)])
   if (status.workflow !== null)
     lines.push(['Workflow', `${status.workflow.id}, run ${status.workflow.runId}`])

@@ -6,7 +6,14 @@ import { asSyncError } from '../../core/errors.ts'
 import type { ApiClient } from '../client.ts'
 import { type CommandContext, clientOf, optionsOf, parseDuration } from '../context.ts'
 import { countText, durationText, encoded, table } from '../output.ts'
-import { batchesText, bottleneckText, bytesText, rowsText, type Statistics } from '../statistics-text.ts'
+import {
+  batchesText,
+  bottleneckText,
+  bytesText,
+  rowsText,
+  type Statistics,
+  shardText,
+} from '../statistics-text.ts'
 
 const pageSize = 500
 
@@ -71,19 +78,21 @@ async function read(client: ApiClient, name: string, { tables, sort }: StatsOpti
     items.push(...page.tables)
     token = page.nextPageToken
   }
-  return { name, statistics: first.statistics, tables: items }
+  // A server of an earlier version says nothing of shards.
+  return { name, statistics: first.statistics, shards: first.shards ?? null, tables: items }
 }
 
 /** For people; `-o json` has every field. */
-export function statsText({ name, statistics, tables }: Answer): string {
+export function statsText({ name, statistics, shards, tables }: Answer): string {
   if (statistics === null) return `No engine of pipeline ${name} has counted anything yet.`
   const lines = [
     ['Since', `${statistics.since}, as of ${statistics.at}`],
     ['Rows', rowsText(statistics)],
     ['Batches', batchesText(statistics)],
-    ['Bottleneck', bottleneckText(statistics)],
+    ['Bottleneck', bottleneckText(statistics, shards)],
     ['Reading', readingText(statistics)],
     ['Writing', writingText(statistics)],
+    ...(shards ?? []).map((figures) => [`Shard ${figures.shard}`, shardText(figures)]),
   ].map(([label, text]) => `${label?.padEnd(12)} ${text}`)
   if (tables.length === 0) return lines.join('\n')
   const header = [

@@ -94,6 +94,43 @@ describe('with workers', () => {
     expect(paused.warnings[0]).toContain(at(3_000_000))
   })
 
+  it('warns of the shard whose log goes first, while another shard moves', async () => {
+    const name = await streaming({ shards: 3 })
+    const nowMs = Date.now()
+    const at = (ms: number): string => new Date(nowMs + ms).toISOString()
+    const told = (standsMs: number, purgeMs: number | null) => ({
+      at: at(0),
+      keptMs: 7_200_000,
+      bytesBehind: 5,
+      isPurged: false,
+      standsUntil: at(standsMs),
+      purgeFrom: purgeMs === null ? null : at(purgeMs),
+      pace: 0.5,
+      catchUpMs: null,
+    })
+    const reportOf = (index: number, retention: ReturnType<typeof told>) => ({
+      pipeline: name,
+      shard: { index, of: 3 },
+      epoch: '1',
+      tables: [],
+      retention,
+      totals: createMeter().totals(),
+    })
+    api.store.reports.put([
+      reportOf(0, told(1_000_000, null)),
+      reportOf(1, told(2_500_000, 3_000_000)),
+      reportOf(2, told(1_500_000, 3_500_000)),
+    ])
+    await api.reaches(name, ({ shards }) => shards?.every(({ engine: seen }) => seen !== null) === true)
+    const moving = (await api.ask<PipelineStatusAnswer>('GET', `/v1/pipelines/${name}/status`)).body
+    expect(moving.retention).toMatchObject({ shard: 2, purgeFrom: at(3_000_000) })
+    expect(moving.warnings).toEqual([expect.stringContaining('SYNC-2214 Shard 2 of 3: From')])
+    await act(api, name, 'pause')
+    const paused = await api.reaches(name, ({ engine: seen }) => seen === null)
+    expect(paused.retention).toMatchObject({ shard: 1, warning: { deadline: at(1_000_000) } })
+    expect(paused.warnings).toEqual([expect.stringContaining('SYNC-2214 Shard 1 of 3: From')])
+  })
+
   it('tells state, progress, lag and position', async () => {
     const name = api.name('p')
     await apply(api, name)

@@ -53,7 +53,7 @@ it('lists what is parked, warns, and takes a rejoin, and the audit log says who 
   expect(await list()).toEqual([])
   expect(before.warnings).toEqual([])
 
-  api.store.parkedTables.replace(name, 1, [parked])
+  api.store.parkedTables.replace({ pipeline: name }, 1, [parked])
   expect(await list()).toEqual([parked])
   const status = await api.ask<PipelineStatusAnswer>('GET', `/v1/pipelines/${name}/status`)
   expect(status.body.warnings).toEqual([expect.stringContaining('not kept in step: shop.orders')])

@@ -130,8 +130,8 @@ const update = (handle: WorkflowHandle, command: string, args: object = {}): Pro
 const reported = async (name: string, isWanted: (report: StoredReport) => boolean): Promise<StoredReport> => {
   const deadline = Date.now() + 20_000
   for (;;) {
-    const report = store.reports.get(name)
-    if (report !== null && isWanted(report)) return report
+    const [report] = store.reports.list(name)
+    if (report !== undefined && isWanted(report)) return report
     if (Date.now() > deadline) throw new Error(`not reported within 20 s: ${JSON.stringify(report)}`)
     await new Promise((resolve) => setTimeout(resolve, 50))
   }

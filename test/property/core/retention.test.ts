@@ -6,6 +6,7 @@ import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import {
   type LogRetention,
+  mostUrgent,
   paceOf,
   type RetentionReport,
   reportRetention,
@@ -131,4 +132,32 @@ it('measures the pace in the source’s time', () => {
   )
   const at = { atMs: nowMs, sourceMs: nowMs }
   expect(paceOf(at, at)).toBeNull()
+})
+
+it('of several engines the one is told of whose log goes first, so that none goes before the warning says', () => {
+  const engine = fc.record({
+    report: fc.record({ log: retention, at: pace, lag: lagMs }),
+    isRunning: fc.boolean(),
+  })
+  fc.assert(
+    fc.property(fc.array(engine, { maxLength: 5 }), fc.integer({ min: 1_000 }), (engines, keptMs) => {
+      const told = engines.map(({ report: { log, at, lag }, isRunning }) => ({
+        // One source keeps its log for all of them equally long.
+        report: reportRetention({ ...log, keptMs }, nowMs, at, lag),
+        isRunning,
+      }))
+      const first = mostUrgent(told, nowMs)
+      if (first === undefined) {
+        expect(engines).toEqual([])
+        return
+      }
+      const warnings = told.map(({ report, isRunning }) => warnOfRetention(report, nowMs, isRunning))
+      const warning = warnOfRetention(first.report, nowMs, first.isRunning)
+      expect(warning === null).toBe(warnings.every((other) => other === null))
+      if (told.some(({ report }) => report.isPurged)) expect(first.report.isPurged).toBe(true)
+      else
+        for (const other of warnings)
+          expect(time(other?.deadline ?? null)).toBeGreaterThanOrEqual(time(warning?.deadline ?? null))
+    }),
+  )
 })

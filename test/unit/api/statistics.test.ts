@@ -16,7 +16,7 @@ const tables = 1_203
 
 beforeAll(() => {
   for (const name of ['a', 'b']) store.endpoints.apply(endpoint(name), 'ann')
-  for (const name of ['shop', 'fresh']) store.pipelines.apply(pipeline(name), 'ann')
+  for (const name of ['shop', 'fresh', 'sharded']) store.pipelines.apply(pipeline(name), 'ann')
   store.reports.put([
     {
       pipeline: 'shop',
@@ -83,6 +83,7 @@ it('has no figures of a pipeline that has not run, and refuses what makes no sen
   expect((await ask('fresh/statistics')).body).toEqual({
     name: 'fresh',
     statistics: null,
+    shards: null,
     tables: [],
     nextPageToken: null,
   })
@@ -112,7 +113,68 @@ it('is told to people in lines that stand under each other', async () => {
   ])
   expect(lines.at(-1)).toBe('and 1,201 more: --tables 1203')
   expect(lines.at(-2)).toMatch(/^shop\.t01201 +1,201 +1 +0 +0 +1,201 +0 +1 +100 B$/)
-  expect(statsText({ name: 'fresh', statistics: null, tables: [] })).toContain(
+  expect(statsText({ name: 'fresh', statistics: null, shards: null, tables: [] })).toContain(
     'fresh has counted anything yet',
+  )
+})
+
+it('sums what shards did, and tells of each', async () => {
+  const { rows, batches, bytes, ...empty } = createMeter().totals()
+  const reportOf = (index: number, inserted: number, transactions: number) => ({
+    pipeline: 'sharded',
+    shard: { index, of: 2 },
+    epoch: '1',
+    totals: {
+      ...empty,
+      since: `2026-01-01T00:00:0${index}.000Z`,
+      at: '2026-01-01T00:00:10.000Z',
+      tables: 1,
+      rows: { ...rows, inserted, upserted: inserted, outOfScope: 3 },
+      batches: { ...batches, small: 2, transactions },
+      bytes: { ...bytes, log: 1_000 },
+      heldMs: { ...empty.heldMs, batchFull: 5_700 },
+    },
+    tables: [
+      {
+        table: `shop.t${index}`,
+        target: `shop.t${index}`,
+        bytes: 1,
+        inserted,
+        updated: 0,
+        deleted: 0,
+        copied: 0,
+        upserted: inserted,
+        removed: 0,
+        merged: 0,
+      },
+    ],
+    retention: null,
+  })
+  store.reports.put([reportOf(0, 10, 70), reportOf(1, 20, 90)])
+  const { body } = await ask('sharded/statistics')
+  expect(statisticsAnswer.parse(body)).toEqual(body)
+  expect(body.statistics).toMatchObject({
+    since: '2026-01-01T00:00:00.000Z',
+    at: '2026-01-01T00:00:10.000Z',
+    tables: 2,
+    rows: { inserted: 30, upserted: 30, outOfScope: 6 },
+    // Each of them sees every transaction of the log.
+    batches: { small: 4, transactions: 90 },
+    bytes: { log: 2_000 },
+    heldMs: { batchFull: 11_400 },
+  })
+  expect(body.shards).toMatchObject([
+    { shard: 1, rows: { inserted: 10 } },
+    { shard: 2, rows: { inserted: 20 } },
+  ])
+  expect(body.tables.map(({ table, inserted }) => [table, inserted])).toEqual([
+    ['shop.t1', 20],
+    ['shop.t0', 10],
+  ])
+  const text = statsText(body)
+  // 11.4 s of the 10 s and 9 s that they have counted.
+  expect(text).toMatch(/^Bottleneck +the target \(reader held back 60% of the time/m)
+  expect(text).toMatch(
+    /^Shard 2 +20 rows in, 20 out, 1 tables, 1\.0 kB of log; the target \(reader held back 63%/m,
   )
 })

@@ -1,6 +1,14 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { mapColumn, mapTables, ruleFor, schemaInScope, spanShards } from '../../../src/streamer/mapping.ts'
+import {
+  countsFor,
+  mapColumn,
+  mapTables,
+  ruleFor,
+  schemaInScope,
+  spanShards,
+  withoutTables,
+} from '../../../src/streamer/mapping.ts'
 import type { TableRule } from '../../../src/streamer/options.ts'
 
 const rule = (match: string, more: Partial<TableRule> = {}): TableRule => ({
@@ -90,6 +98,28 @@ describe('shards', () => {
     expect(spanShards(sharded(0, 4), ids)).toBe(true)
     expect(spanShards(sharded(0, 4), [t('shop', 'a'), t('elsewhere', 'b')])).toBe(false)
     expect(spanShards([rule('shop.*')], ids)).toBe(false)
+    // What is parked comes back, in the shard that has parked it.
+    expect(spanShards(withoutTables(sharded(0, 4), ids), ids)).toBe(true)
+  })
+
+  it('count what is carried by none of them once, and what is parked in its own', () => {
+    fc.assert(
+      fc.property(tables, fc.integer({ min: 2, max: 64 }), (names, of) => {
+        const ids = names.flatMap((name) => [t('shop', name), t('other', name), t('mysql', name)])
+        const shards = Array.from({ length: of }, (_, index) => index)
+        for (const id of ids) {
+          const owner = shards.findIndex((index) => ruleFor(sharded(index, of), id) !== null)
+          // Only the owner knows that it is parked.
+          const counting = shards.filter((index) =>
+            countsFor(withoutTables(sharded(index, of), index === owner ? [id] : []), id),
+          )
+          expect(counting).toHaveLength(1)
+          if (owner >= 0) expect(counting).toEqual([owner])
+        }
+      }),
+      { numRuns: 50 },
+    )
+    expect(countsFor([rule('shop.*')], t('other', 'a'))).toBe(true)
   })
 })
 

@@ -16,6 +16,7 @@ import {
   paused,
   publicStatus,
   refusal,
+  rejoined,
   respecified,
   resumed,
   type StepOutcome,
@@ -138,6 +139,25 @@ describe('a newer owner', () => {
     const again = ends(claimed(once, 7), 2, { kind: 'fenced' }, 3000)
     expect(again.blocked?.code).toBe('SYNC-4002')
     expect(nextStep(again)).toEqual({ do: 'rest', as: 'blocked' })
+  })
+})
+
+describe('a table that is to rejoin', () => {
+  const request = { table: 'shop.orders', parking: 'p1' }
+
+  it('starts all of them anew, since only the engine knows whose it is; nothing is loaded or checked again', () => {
+    const memory = rejoined(streaming(), 'bob', request)
+    expect(nextStep(memory)).toEqual({ do: 'claim' })
+    const anew = claimed(memory, 8)
+    expect(nextStep(anew)).toEqual({ do: 'run-shards', specGeneration: 1 })
+    expect(anew).toMatchObject({ rejoins: [request], checked: true })
+    expect(anew.shards).toEqual(Array(count).fill({ loaded: true, caughtUp: false, blocked: null }))
+  })
+
+  it('leaves a shard blocked that waits for something else', () => {
+    const memory = claimed(rejoined(ends(streaming(), 1, { kind: 'blocked', blocked }), 'bob', request), 8)
+    expect(memory.shards?.map((shard) => shard.blocked)).toEqual([null, blocked, null])
+    expect(memory.acknowledged).toEqual([])
   })
 })
 
