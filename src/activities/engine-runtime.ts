@@ -11,9 +11,11 @@ import { shareOf } from '../core/limits.ts'
 import type { Blocked, ShardRef } from '../core/pipeline-control.ts'
 import { type TableId, tableName } from '../core/schema.ts'
 import type { PipelineGeneration } from '../store/pipelines.ts'
-import { openStore } from '../store/store.ts'
+import { openRelay, openStore } from '../store/store.ts'
 import { createEngine } from '../streamer/engine.ts'
 import { createLog } from '../telemetry/log.ts'
+import { createAlignmentWatch } from './alignment-watch.ts'
+import { shardText } from './engine-alignment.ts'
 import { createLimitsWatch } from './limits-watch.ts'
 import { createParkedRecorder, parkedAt } from './parked-tables.ts'
 import type { CreateRuntime } from './pipeline-runtime.ts'
@@ -22,6 +24,7 @@ import { engineOptionsOf, scopeOf, shardsOf, sourceConfigOf, targetConfigOf } fr
 export const createRuntime: CreateRuntime = async ({ storePath }) => {
   const store = openStore(storePath)
   const limits = createLimitsWatch(store, createLog('engine-host'))
+  const alignments = createAlignmentWatch(openRelay(storePath), createLog('engine-host'))
   const read = (pipeline: string, specGeneration: number): PipelineGeneration =>
     store.pipelines.getGeneration(pipeline, specGeneration)
 
@@ -77,7 +80,13 @@ export const createRuntime: CreateRuntime = async ({ storePath }) => {
       const unfollow = limits.follow(pipeline, stored.incarnation, (next) =>
         engine.setLimits(shareOf(next, shard?.of ?? 1)),
       )
-      const run = () => engine.run().finally(unfollow)
+      const mark = { pipeline, incarnation: stored.incarnation, shard: shardText(shard) }
+      const unalign = alignments.follow(mark, engine)
+      const run = () =>
+        engine.run().finally(() => {
+          unfollow()
+          unalign()
+        })
       return { engine: { ...engine, run }, kill: () => connections.closeForGood() }
     },
 

@@ -109,6 +109,8 @@ export interface PositionTracker {
     event: TransactionSlice | PreparedTransaction | { readonly kind: 'schema-change'; readonly id: string },
   ): void
   position(): Position
+  /** Has the tracked position passed the transaction of this id (of a slice)? */
+  has(id: string): boolean
   /** Has the tracked position passed everything in `position`? XA transactions that are prepared and wait for their commit count as passed. */
   covers(position: Position): boolean
 }
@@ -321,6 +323,8 @@ export interface Sink {
    * more.
    */
   storeLoad(load: readonly LoadProgress[], forgotten?: readonly string[]): Promise<void>
+  /** Changes nothing. SYNC-4002 when somebody newer has taken over. */
+  assertOwned(): Promise<void>
   readonly quarantine: QuarantineSink
   close(): Promise<void>
 }

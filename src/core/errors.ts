@@ -517,6 +517,25 @@ export const catalogue = {
     title: 'A server could not make a digest of every row',
     remedy: 'Raise max_allowed_packet at the server that is named, then verify again.',
   },
+  // verification: 5120 to 5139 what the engine does for it
+  'SYNC-5120': {
+    disposition: 'retry',
+    scope: 'runtime',
+    title: 'The engine does not stand aligned any more',
+    remedy: 'Nothing to do: the stream goes on, and the verification aligns both ends anew.',
+  },
+  'SYNC-5121': {
+    disposition: 'retry',
+    scope: 'runtime',
+    title: 'The engine is being aligned by another verification',
+    remedy: 'Nothing to do: it is asked again.',
+  },
+  'SYNC-5122': {
+    disposition: 'retry',
+    scope: 'runtime',
+    title: 'No engine of the pipeline answers',
+    remedy: 'Resume the pipeline if it is paused or blocked, and see whether a stream worker runs.',
+  },
   // ourselves
   'SYNC-9001': {
     disposition: 'bug',

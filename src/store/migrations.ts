@@ -125,4 +125,33 @@ export const migrations: readonly string[] = [
   ALTER TABLE parked_tables ADD COLUMN shard INTEGER NOT NULL DEFAULT 0;
   ALTER TABLE parked_tables ADD COLUMN shards INTEGER NOT NULL DEFAULT 1;
   `,
+  `
+  -- Words between verifications and engines; may be lost.
+  CREATE TABLE alignment_requests (
+    id TEXT PRIMARY KEY,
+    pipeline TEXT NOT NULL,
+    incarnation INTEGER NOT NULL,
+    shard TEXT NOT NULL,
+    state TEXT NOT NULL
+      CHECK (state IN ('asked', 'taken', 'held', 'run-to', 'reached', 'releasing', 'released', 'lost')),
+    hold_limit_ms INTEGER NOT NULL,
+    held TEXT,
+    run_to TEXT,
+    reached TEXT,
+    reason TEXT,
+    changed_at_ms INTEGER NOT NULL
+  ) STRICT, WITHOUT ROWID;
+  CREATE TABLE repair_requests (
+    id TEXT PRIMARY KEY,
+    pipeline TEXT NOT NULL,
+    incarnation INTEGER NOT NULL,
+    shard TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('asked', 'taken', 'done', 'failed')),
+    table_name TEXT NOT NULL,
+    keys TEXT NOT NULL,
+    outcome TEXT,
+    error TEXT,
+    changed_at_ms INTEGER NOT NULL
+  ) STRICT, WITHOUT ROWID;
+  `,
 ]

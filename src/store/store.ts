@@ -4,8 +4,9 @@
  *
  * All calls are synchronous and take well under a millisecond. Rows of data, positions and secrets are never here.
  */
+import { type AlignmentStore, createAlignmentStore } from './alignments.ts'
 import { type AuditLog, createAuditLog } from './audit.ts'
-import { openDatabase } from './database.ts'
+import { type Database, openDatabase } from './database.ts'
 import { createEndpointStore, type EndpointStore } from './endpoints.ts'
 import { createParkedTableStore, type ParkedTableStore } from './parked-tables.ts'
 import { createPipelineStore, type PipelineStore } from './pipelines.ts'
@@ -17,6 +18,7 @@ export interface Store {
   readonly audit: AuditLog
   readonly reports: ReportStore
   readonly parkedTables: ParkedTableStore
+  readonly alignments: AlignmentStore
   /** Everything that `body` does is done whole, or not at all when it throws. */
   write<T>(body: () => T): T
   /** A number that is another one once another process has changed anything. */
@@ -36,12 +38,41 @@ export interface ReportWriter {
  * @throws SyncError SYNC-4004 when the file cannot be used
  */
 export function openReportWriter(path: string): ReportWriter {
-  const database = openDatabase(path)
-  database.exec('PRAGMA synchronous = NORMAL')
-  database.exec('PRAGMA busy_timeout = 50')
+  const database = openHasty(path)
   const reports = createReportStore(database)
   return { put: (list) => reports.put(list), close: () => database.close() }
 }
+
+/** Words between verifications and engines, as an engine's process has them. */
+export interface Relay {
+  readonly alignments: AlignmentStore
+  dataVersion: Store['dataVersion']
+  close(): void
+}
+
+/**
+ * For a process that must never wait for the store: like `openReportWriter`.
+ * @throws SyncError SYNC-4004 when the file cannot be used
+ */
+export function openRelay(path: string): Relay {
+  const database = openHasty(path)
+  return {
+    alignments: createAlignmentStore(database),
+    dataVersion: () => dataVersionOf(database),
+    close: () => database.close(),
+  }
+}
+
+/** Commits wait for no disk, and a store that is busy refuses at once. */
+function openHasty(path: string): Database {
+  const database = openDatabase(path)
+  database.exec('PRAGMA synchronous = NORMAL')
+  database.exec('PRAGMA busy_timeout = 50')
+  return database
+}
+
+const dataVersionOf = (database: Database): number =>
+  Number(database.get('PRAGMA data_version')?.['data_version'])
 
 /**
  * @param path of the file; made when it is not there. `:memory:` for tests
@@ -57,8 +88,9 @@ export function openStore(path: string, now: () => Date = () => new Date()): Sto
     audit,
     parkedTables: createParkedTableStore(database, audit),
     reports: createReportStore(database),
+    alignments: createAlignmentStore(database),
     write: (body) => database.write(body),
-    dataVersion: () => Number(database.get('PRAGMA data_version')?.['data_version']),
+    dataVersion: () => dataVersionOf(database),
     ping: () => {
       database.get('SELECT count(*) FROM pipelines')
     },

@@ -89,6 +89,8 @@ export interface Batcher {
   oldestCommitTimeUs(): number
   seal(): SealedBatch
   position(): Position
+  /** End of what was consumed last. */
+  coordinate(): LogCoordinate
   covers(position: Position): boolean
 }
 
@@ -373,6 +375,7 @@ export function createBatcher(
     openedAtMs: () => openedAtMs,
     oldestCommitTimeUs: () => oldestCommitTimeUs,
     position: () => tracker.position(),
+    coordinate: () => coordinate,
     covers: (position) => tracker.covers(position),
     seal() {
       const to = tracker.position()

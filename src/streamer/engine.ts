@@ -10,6 +10,7 @@ import { asSyncError, type SyncError } from '../core/errors.ts'
 import type { PipelineLimits } from '../core/limits.ts'
 import type { RejoinRequest } from '../core/pipeline-control.ts'
 import type { StatisticsReport } from '../core/statistics.ts'
+import { type Alignment, type AlignmentLimits, createAlignments } from './alignment.ts'
 import { createGates } from './gates.ts'
 import type { EngineOptions } from './options.ts'
 import type { QuarantineContext } from './quarantine.ts'
@@ -45,6 +46,8 @@ export interface Engine {
   takeStatistics(mostTables: number): StatisticsReport | null
   /** Other limits from now on, for what waits already too. */
   setLimits(limits: PipelineLimits): void
+  /** Comes to a stand at one position of the source; one at a time (alignment.ts). @throws SYNC-5120, SYNC-5121 */
+  align(limits?: Partial<AlignmentLimits>): Alignment
   /** When the engine last gave a sign of life, by the clock of performance.now(). Waiting for a retry counts as life. */
   aliveAtMs(): number
 }
@@ -68,6 +71,7 @@ export function createEngine(
   const gates = createGates()
   const board = createStatusBoard(gates)
   const drain = new AbortController()
+  const alignments = createAlignments()
   const fitted = new Set<string>()
   const presumedRenamed = new Set<string>()
   let sessions = 0n
@@ -85,6 +89,7 @@ export function createEngine(
     board.epoch(sessionEpoch)
     const [source, target] = await openBoth(deps)
     guard.use(source)
+    let reason = 'its session began anew'
     try {
       return await runSession({
         source,
@@ -98,10 +103,15 @@ export function createEngine(
         presumedRenamed,
         board,
         gates,
+        alignments,
         drain: drain.signal,
         recheck: deps.recheck,
       })
+    } catch (error) {
+      reason = asSyncError(error).message
+      throw error
     } finally {
+      alignments.leave(reason)
       guard.use(null)
       await Promise.all([source.close(), target.close()])
     }
@@ -156,10 +166,12 @@ export function createEngine(
       try {
         return await runSessions()
       } finally {
+        alignments.end('the engine has ended')
         guard.stop()
       }
     },
     drain() {
+      alignments.end('the pipeline is being paused or handed over')
       drain.abort()
     },
     status: () => board.status(),
@@ -178,7 +190,10 @@ export function createEngine(
       }
     },
     setLimits: (limits) => gates.set(limits),
-    aliveAtMs: () => (board.status().phase === 'retrying' ? performance.now() : board.aliveAtMs()),
+    align: (limits) => alignments.align(limits),
+    // Who stands still on purpose reads nothing from the source.
+    aliveAtMs: () =>
+      board.status().phase === 'retrying' || alignments.isStanding() ? performance.now() : board.aliveAtMs(),
   }
 }
 

@@ -43,6 +43,7 @@ export interface SessionQuarantine {
   found(resume: Resume): void
   /** The pipeline's rules without the parked tables. */
   rules(): readonly TableRule[]
+  parkedTables(): readonly { readonly table: string; readonly why: 'parked' }[]
   /** Everything up to here is written. */
   confirmed(position: Position): void
   /**
@@ -123,6 +124,7 @@ export function createSessionQuarantine(context: QuarantineContext, sink: Sink):
         options.rules,
         parked.map(({ table }) => table),
       ),
+    parkedTables: () => parked.map(({ table }) => ({ table: tableName(table), why: 'parked' })),
     confirmed(position) {
       since = position
     },

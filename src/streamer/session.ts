@@ -12,6 +12,8 @@ import type { Position } from '../core/position.ts'
 import { refusalOf } from '../core/quarantine.ts'
 import { type TableShape, tableName } from '../core/schema.ts'
 import type { LogEvent } from '../core/transaction.ts'
+import type { Held } from '../core/verification.ts'
+import type { Alignments, Standstill } from './alignment.ts'
 import { type Applier, createApplier } from './applier.ts'
 import { type BatchSize, createBatchSize } from './batch-size.ts'
 import { type Batcher, createBatcher, type SealedBatch } from './batcher.ts'
@@ -19,6 +21,7 @@ import { type ChunkWriter, createChunkWriter } from './chunk-writer.ts'
 import { type DefinitionContext, passDefinitionChange } from './definition-change.ts'
 import { readDefinitions } from './definitions.ts'
 import type { Gates } from './gates.ts'
+import { keyOrdinalsBy } from './key-ordinals.ts'
 import { loadTables } from './loader.ts'
 import { ruleFor, schemaInScope } from './mapping.ts'
 import type { EngineOptions } from './options.ts'
@@ -37,6 +40,7 @@ export interface SessionContext extends DefinitionContext, QuarantineContext {
   readonly epoch: bigint
   readonly board: StatusBoard
   readonly gates: Gates
+  readonly alignments: Alignments
   /** Aborted when the engine is to drain. */
   readonly drain: AbortSignal
 }
@@ -174,7 +178,16 @@ async function runWithSink(
       drain: context.drain,
       session: loadAbort.signal,
     })
-    const consume = consumeLog(context, quarantine, batcher, pump, turnstile, events, rest)
+    const standstill = context.alignments.enter({
+      batcher,
+      flush: () => batches.flush(),
+      assertOwned: () => batches.between(() => sink.assertOwned()),
+      tracker: (at) => source.tracker(at),
+      incomplete: () => [...loadingTables(options, shapes, batcher), ...quarantine.parkedTables()],
+      keyOrdinals: keyOrdinalsBy(shapes, router),
+      heldBackBy: () => context.gates.stream.heldBackBy(),
+    })
+    const consume = consumeLog(context, quarantine, batcher, pump, turnstile, standstill, events, rest)
     const released = Promise.withResolvers<SessionEnd>()
     quarantine.rejoin(pump, () => released.resolve({ kind: 'restart' })).catch(end.reject)
     return await Promise.race([consume, end.promise, released.promise])
@@ -218,6 +231,16 @@ const logScope = (rules: SessionContext['options']['rules']): LogScope => ({
   takesSchema: (schema) => schemaInScope(rules, schema),
 })
 
+const loadingTables = (
+  { load }: EngineOptions,
+  shapes: readonly TableShape[],
+  batcher: Batcher,
+): Held['incomplete'] =>
+  shapes
+    .map(({ id }) => tableName(id))
+    .filter((table) => load.enabled && batcher.progress(table)?.done !== true)
+    .map((table) => ({ table, why: 'loading' }))
+
 const loadWriters = ({ load }: EngineOptions): number =>
   load.enabled ? Math.min(load.chunksInFlight, maxLoadWriters) : 0
 
@@ -235,6 +258,7 @@ async function consumeLog(
   batcher: Batcher,
   pump: Pump,
   turnstile: Turnstile,
+  standstill: Standstill,
   events: AsyncIterator<readonly LogEvent[]>,
   rest: readonly LogEvent[],
 ): Promise<SessionEnd> {
@@ -251,16 +275,21 @@ async function consumeLog(
       if (turn !== null) await turn
       const before = pump.admit(event)
       if (before !== null) await held('batchFull', before)
+      // After every other wait: what stands still must find nothing on its way.
+      for (let wait = standstill.before(event); wait !== null; wait = standstill.before(event)) await wait
       if (event.kind === 'schema-change') {
         meter.spent('merge', startedAtMs)
         quarantine.assertNotRenamed(event)
+        standstill.passing()
         const isOver = await passDefinitionChange(context, batcher, pump, event).catch((error: unknown) => {
           throw quarantine.named(error, event)
         })
         if (isOver) return true
+        standstill.consumed(event)
         startedAtMs = performance.now()
       } else {
         batcher.consume(event)
+        standstill.consumed(event)
         if (pump.isFull()) await held('batchFull', pump.room())
         for (let wait = batcher.windowRoom(); wait !== null; wait = batcher.windowRoom())
           await held('chunkWindow', wait)

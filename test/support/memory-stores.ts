@@ -73,11 +73,11 @@ const wide: TableShape = {
 }
 const widened = (shape: TableShape): TableShape => (shape.id.name === 'n' ? wide : shape)
 /** As a table with all columns would have it. */
-const whole = (row: Row): Row => (row.length === 3 ? [...row, null] : row)
+export const whole = (row: Row): Row => (row.length === 3 ? [...row, null] : row)
 
 /** How the server compares: text without regard to case. */
 const folded = (value: Value): string => (typeof value === 'string' ? `s${value.toLowerCase()}` : `i${value}`)
-const exact = (row: Row): string => JSON.stringify(row)
+export const exact = (row: Row): string => JSON.stringify(row)
 
 /** Rows that are passed on as text: JSON, one row behind the other. */
 const textFormat = 'test-json'
@@ -91,7 +91,7 @@ function textOf(rows: readonly Row[], columns: readonly number[]): RowText {
 const rowsOf = ({ bytes, ends, taken }: NonNullable<ChunkWork['text']>): Row[] =>
   taken.map((i) => JSON.parse(bytes.toString('utf8', i === 0 ? 0 : ends[i - 1], ends[i])) as Row)
 
-type Tables = Map<string, Map<string, Row>>
+export type Tables = Map<string, Map<string, Row>>
 const emptyTables = (): Tables => new Map(shapes.map((shape) => [shape.id.name, new Map()]))
 const copyTables = (tables: Tables): Tables =>
   new Map([...tables].map(([name, rows]) => [name, new Map(rows)]))
@@ -380,6 +380,7 @@ export function createTracker(from: Position): PositionTracker {
       }
     },
     position: () => ({ token: String(done), ordinal }),
+    has: (id) => Number(id) <= done,
     covers: (position) =>
       done > Number(position.token) || (done === Number(position.token) && ordinal >= position.ordinal),
   }
@@ -541,6 +542,7 @@ export class MemoryTarget {
           for (const table of forgotten) this.load.delete(table)
           this.storeLoad(load)
         }),
+      assertOwned: () => transaction(0, () => {}),
       quarantine: {
         park: (table, letters) =>
           transaction(0, () => {
@@ -694,6 +696,11 @@ export class MemoryTarget {
     for (const line of this.differences(Number(position.token), loaded))
       this.violations.push(`committed at ${position.token}: ${line}`)
     this.committedStates++
+  }
+
+  /** The tables as they are now. */
+  copy(): Tables {
+    return copyTables(this.tables)
   }
 
   /** Parked tables aside. @param only of the tables for which it is true */

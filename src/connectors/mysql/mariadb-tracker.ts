@@ -46,6 +46,7 @@ export function createMariadbTracker(from: Position): PositionTracker {
       const [first] = prepared.values()
       return positionAt(mariadbToken(passed.toString(), again ?? first ?? null), ordinal, transaction)
     },
+    has: (id) => id.split(',').every((one) => passed.has(one)),
     covers(position) {
       if (asked.token !== position.token)
         asked = { token: position.token, passed: parseMariadbToken(position.token).passed }

@@ -39,6 +39,7 @@ export function createPositionTracker(from: Position): PositionTracker {
       }
     },
     position: () => positionAt(passed.toString(), ordinal, transaction),
+    has: (id) => passed.has(id),
     covers(position) {
       if (asked.token !== position.token)
         asked = { token: position.token, set: GtidSet.parse(position.token) }

@@ -157,6 +157,9 @@ const createScriptedEngine = (
     status,
     takeStatistics: () => null,
     setLimits: () => {},
+    align: () => {
+      throw new Error('not scripted')
+    },
     aliveAtMs: () => aliveAtMs,
   }
 }

@@ -1,13 +1,13 @@
 /**
  * JSON text that gives back exactly what was put in: positions and key values as they are stored at the target.
  *
- * ASCII only, so that no character set of a session or a column can change it. Key values keep their JavaScript type: a bigint is
- * `{"i":"..."}`, -0 is `{"n":"-0"}`, a byte string is a JSON string whose units 0 to 255 are the bytes. Pure; text that this
- * module did not write throws SYNC-9001 and is never guessed at.
+ * ASCII only, so that no character set of a session or a column can change it. Key values keep their JavaScript type (core/value-json.ts). Pure;
+ * text that this module did not write throws SYNC-9001 and is never guessed at.
  */
 import { SyncError } from '../../../core/errors.ts'
 import type { Position } from '../../../core/position.ts'
 import type { Value } from '../../../core/value.ts'
+import { jsonOfValue, valueOfJson } from '../../../core/value-json.ts'
 
 const beyondAscii = /[\u007f-\uffff]/g
 
@@ -39,7 +39,7 @@ export interface StoredKey {
 }
 
 export const keyText = ({ values, order }: StoredKey): string => {
-  const key = values.map(encoded)
+  const key = values.map(jsonOfValue)
   return asciiJson(order === undefined ? key : { order, key })
 }
 
@@ -51,18 +51,10 @@ export function storedKeyOf(text: string): StoredKey {
   return order === undefined ? { values } : { values, order }
 }
 
-function encoded(value: Value): unknown {
-  if (typeof value === 'bigint') return { i: `${value}` }
-  if (Object.is(value, -0)) return { n: '-0' }
-  return value
-}
-
 function decoded(part: unknown, text: string): Value {
-  if (part === null || typeof part === 'number' || typeof part === 'string') return part
-  const { i, n } = part as { i?: unknown; n?: unknown }
-  if (typeof i === 'string') return BigInt(i)
-  if (n === '-0') return -0
-  throw unreadable(text)
+  const value = valueOfJson(part)
+  if (value === undefined) throw unreadable(text)
+  return value
 }
 
 function parsed(text: string): unknown {

@@ -351,6 +351,8 @@ export async function createSink(
       if (tail.length > 0) await transact(0, [], null, [], tail)
     },
 
+    assertOwned: () => transact(0, [], null, [], []),
+
     quarantine: {
       park: (table, letters) => transact(0, [], null, [], parkStatements(pipeline, table, letters, dialect)),
       async sweep(target, maxRows) {
