@@ -17,7 +17,8 @@ import {
   tablesTold,
   updateNames,
 } from '../core/pipeline-control.ts'
-import { type Command, type PipelineMemory, refusal } from './states.ts'
+import { type Command, refusal } from './commands.ts'
+import { type PipelineMemory } from './states.ts'
 
 export const statusQuery = defineQuery<PipelineStatus>(statusQueryName)
 export const pauseUpdate = defineUpdate<PipelineStatus, [ActorArgs]>(updateNames.pause)

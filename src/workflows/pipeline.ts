@@ -36,6 +36,17 @@ import {
   taskQueues,
 } from '../core/pipeline-control.ts'
 import { type AuditEntry, startAuditOutbox } from './audit-outbox.ts'
+import {
+  dueProposal,
+  limited,
+  paused,
+  proposalChecked,
+  rejoined,
+  respecified,
+  resumed,
+  retabled,
+  stopped,
+} from './commands.ts'
 import { blockedBy } from './failure.ts'
 import {
   addTablesUpdate,
@@ -49,31 +60,18 @@ import {
   stopUpdate,
   validateCommand,
 } from './messages.ts'
+import { checkEnded, claimed, runEnded, shardEnded, shardsStarted } from './outcomes.ts'
 import { untilOf } from './shards.ts'
 import {
-  checkEnded,
-  claimed,
   created,
-  dueProposal,
   entered,
   interrupted,
-  limited,
   nextStep,
   type PipelineMemory,
-  paused,
-  proposalChecked,
   publicStatus,
-  rejoined,
-  respecified,
-  resumed,
-  retabled,
-  runEnded,
   type Step,
   type StepOutcome,
   sameStep,
-  shardEnded,
-  shardsStarted,
-  stopped,
 } from './states.ts'
 
 /** What one run hands to the next. */

@@ -5,25 +5,17 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { Blocked } from '../../../src/core/pipeline-control.ts'
+import { paused, refusal, rejoined, respecified, resumed, stopped } from '../../../src/workflows/commands.ts'
+import { checkEnded, claimed, shardEnded, shardsStarted } from '../../../src/workflows/outcomes.ts'
 import {
-  checkEnded,
-  claimed,
   created,
   entered,
   interrupted,
   nextStep,
   type PipelineMemory,
-  paused,
   publicStatus,
-  refusal,
-  rejoined,
-  respecified,
-  resumed,
   type StepOutcome,
   sameStep,
-  shardEnded,
-  shardsStarted,
-  stopped,
 } from '../../../src/workflows/states.ts'
 
 const count = 3

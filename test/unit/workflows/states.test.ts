@@ -5,28 +5,27 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { Blocked } from '../../../src/core/pipeline-control.ts'
 import {
-  checkEnded,
-  claimed,
-  created,
   dueProposal,
-  entered,
-  interrupted,
   limited,
-  nextStep,
-  type PipelineMemory,
   paused,
   proposalChecked,
-  publicStatus,
-  quarrelWindowMs,
   refusal,
   rejoined,
   respecified,
   resumed,
   retabled,
-  runEnded,
+  stopped,
+} from '../../../src/workflows/commands.ts'
+import { checkEnded, claimed, quarrelWindowMs, runEnded } from '../../../src/workflows/outcomes.ts'
+import {
+  created,
+  entered,
+  interrupted,
+  nextStep,
+  type PipelineMemory,
+  publicStatus,
   type StepOutcome,
   sameStep,
-  stopped,
 } from '../../../src/workflows/states.ts'
 
 const start = (): PipelineMemory => created({ pipeline: 'orders', specGeneration: 3, actor: 'ann' }, 1000)
