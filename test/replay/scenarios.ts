@@ -213,13 +213,14 @@ export const scenarios: Readonly<Record<string, (worker: ScriptedWorker) => Prom
       },
       { shards: 2, changesPerRun: 24 },
     )
+    const lastOf = (index: number) => pipeline.runs.findLast(({ shard }) => shard?.index === index)
     const all = (generation: number) =>
       pipeline.reaches(
         ({ state, specGeneration }) =>
           state === 'streaming' &&
           specGeneration === generation &&
           pipeline.active === 2 &&
-          pipeline.runs.slice(-2).every(({ until }) => until === 'stopped'),
+          [0, 1].every((index) => lastOf(index)?.until === 'stopped'),
       )
     await all(1)
     await pipeline.update('setLimits', { specGeneration: 2, basedOn: 1 })
@@ -232,7 +233,7 @@ export const scenarios: Readonly<Record<string, (worker: ScriptedWorker) => Prom
     await pipeline.update('resume')
     await all(3)
     await pipeline.update('rejoin', { table: 'shop.orders', parking: 'p1' })
-    await pipeline.reaches(() => pipeline.runs.slice(-2).every(({ rejoins }) => rejoins?.length === 2))
+    await pipeline.reaches(() => [0, 1].every((index) => lastOf(index)?.rejoins?.length === 2))
     await all(3)
     await pipeline.update('respec', { specGeneration: 4, shards: 2 })
     await all(4)
