@@ -94,6 +94,11 @@ export interface LogScope {
   takesTable(id: TableId): boolean
   /** Could any table of the schema take part? */
   takesSchema(schema: string): boolean
+  /**
+   * In which form the rows of a table are wanted. `packed`: as they are (core/packed-row.ts), where the reader can; `none`: nobody looks at
+   * them, changes are counted alone and have no images. Absent: `values` of all.
+   */
+  rowsOf?(shape: TableShape): 'values' | 'packed' | 'none'
 }
 
 /** Pull means backpressure: nothing more than a bounded number of bytes is read ahead of the consumer. */

@@ -13,6 +13,9 @@
  * belief that the log brings it. Only a key that was absent before the batch and is absent after it needs nothing.
  */
 import { SyncError } from './errors.ts'
+import { createPagePool, PackedPages, type PagePool } from './packed-pages.ts'
+import type { PackedRow } from './packed-row.ts'
+import { PackedTable } from './packed-table.ts'
 import type { Destination, RoutedChange } from './plan.ts'
 import { tableName } from './schema.ts'
 import { keyOf, type Row, rowBytes } from './value.ts'
@@ -28,8 +31,17 @@ export interface NetChange {
 
 export interface DestinationNet {
   readonly destination: Destination
-  /** In the order in which the log first touched the keys. */
+  /** In the order in which the log first touched the keys; empty where there is `packed`. */
   readonly changes: ReadonlyMap<string, NetChange>
+  /** The same in another form: the table's rows came packed. */
+  readonly packed: PackedTable | null
+}
+
+/** As the row was before the batch, as far as it is kept (see NetChange); null: it was not there. */
+export function imageBefore({ changes, packed }: DestinationNet, key: string): Row | null {
+  if (packed === null) return changes.get(key)?.before ?? null
+  const entry = packed.find(key)
+  return entry === undefined || !packed.wasThere(entry) ? null : packed.read(entry)
 }
 
 export interface NetChanges {
@@ -39,7 +51,11 @@ export interface NetChanges {
 
 export interface Merge {
   add(change: RoutedChange): void
+  /** A change whose images are packed, of a destination with their columns, their key, and no other unique key. */
+  addPacked(destination: Destination, before: PackedRow | null, after: PackedRow | null): void
   net(): NetChanges
+  /** Call it when nothing of the net effect will be read any more: memory is used again. */
+  release(): void
   /** Keys that the log has touched: an upper bound of the rows that will be written. */
   readonly rows: number
   /** Approximate memory of the images that are held. */
@@ -58,13 +74,16 @@ interface Entry {
 interface Table {
   readonly destination: Destination
   readonly changes: Map<string, Entry>
+  packed: PackedTable | null
 }
 
 /** What an entry costs besides its images: the key's text, the entry and its place in the map. */
 const ENTRY_BYTES = 96
 
-export function createMerge(): Merge {
+/** @param pool where packed rows are kept */
+export function createMerge(pool: PagePool = createPagePool()): Merge {
   const tables = new Map<Destination, Table>()
+  const pages = new PackedPages(pool)
   const names = new Map<string, Destination>()
   let lastTable: Table | undefined
   let rows = 0
@@ -81,7 +100,7 @@ export function createMerge(): Merge {
         throw new SyncError('SYNC-9001', `two definitions of the target table ${name} meet in one batch`)
       }
       names.set(name, destination)
-      table = { destination, changes: new Map() }
+      table = { destination, changes: new Map(), packed: null }
       tables.set(destination, table)
     }
     lastTable = table
@@ -103,28 +122,69 @@ export function createMerge(): Merge {
       ENTRY_BYTES + key.length + afterBytes + (before === null || before === after ? 0 : rowBytes(before))
   }
 
+  function addRows(table: Table, before: Row | null, after: Row | null): void {
+    const { key, uniqueKeys } = table.destination
+    const { ordinals } = key
+    if (before === null) {
+      if (after !== null) put(table, keyOf(after, ordinals), null, after)
+    } else if (after === null) {
+      put(table, keyOf(before, ordinals), before, null)
+    } else if (sameValues(before, after, ordinals)) {
+      // What a plan asks of a row that was there: its key, and its values of other unique keys. Without any of those the new image says
+      // as much, and half the memory of a batch of updates is spared.
+      put(table, keyOf(after, ordinals), uniqueKeys.length === 0 ? after : before, after)
+    } else {
+      put(table, keyOf(before, ordinals), before, null)
+      put(table, keyOf(after, ordinals), null, after)
+    }
+  }
+
+  /** Rows of one table came packed, and now as they are (the log had another definition of it): all are kept as they are from here on. */
+  function unpack(table: Table): void {
+    const { packed } = table
+    if (packed === null) return
+    table.packed = null
+    rows -= packed.size
+    bytes -= packed.bytes
+    for (let entry = 0; entry < packed.size; entry++) {
+      const row = packed.read(entry)
+      put(table, packed.key(entry), packed.wasThere(entry) ? row : null, packed.isThere(entry) ? row : null)
+    }
+  }
+
+  function putPacked(table: PackedTable, before: PackedRow | null, after: PackedRow | null): void {
+    const [rowsBefore, bytesBefore] = [table.size, table.bytes]
+    table.add(before, after)
+    rows += table.size - rowsBefore
+    bytes += table.bytes - bytesBefore
+  }
+
   return {
     add({ destination, before, after }) {
       changes++
       const table = tableOf(destination)
-      const ordinals = destination.key.ordinals
-      if (before === null) {
-        if (after !== null) put(table, keyOf(after, ordinals), null, after)
-      } else if (after === null) {
-        put(table, keyOf(before, ordinals), before, null)
-      } else if (sameValues(before, after, ordinals)) {
-        // What a plan asks of a row that was there: its key, and its values of other unique keys. Without any of those the new image says
-        // as much, and half the memory of a batch of updates is spared.
-        put(table, keyOf(after, ordinals), destination.uniqueKeys.length === 0 ? after : before, after)
-      } else {
-        put(table, keyOf(before, ordinals), before, null)
-        put(table, keyOf(after, ordinals), null, after)
+      if (table.packed !== null) unpack(table)
+      addRows(table, before, after)
+    },
+
+    addPacked(destination, before, after) {
+      changes++
+      const table = tableOf(destination)
+      if (table.packed === null && table.changes.size === 0) table.packed = new PackedTable(pages)
+      const { packed } = table
+      if (packed === null) addRows(table, before?.read() ?? null, after?.read() ?? null)
+      else if (before === null || after === null || before.key === after.key) putPacked(packed, before, after)
+      else {
+        putPacked(packed, before, null)
+        putPacked(packed, null, after)
       }
     },
 
     net() {
       return { destinations: [...tables.values()] }
     },
+
+    release: () => pages.release(),
 
     get rows() {
       return rows

@@ -19,6 +19,7 @@
  */
 import { textDigest, textHash } from './hash.ts'
 import type { DestinationNet, NetChange, NetChanges } from './merge.ts'
+import { PackedRows, type PackedTable } from './packed-table.ts'
 import { type Column, type ColumnType, type TableId, tableName, type UniqueKey } from './schema.ts'
 import { keyOf, type Row, rowsEqual, type Value } from './value.ts'
 
@@ -49,7 +50,7 @@ export interface RoutedChange {
 export interface TableWork {
   readonly destination: Destination
   readonly removals: readonly Row[]
-  readonly upserts: readonly Row[]
+  readonly upserts: readonly Row[] | PackedRows
 }
 
 /** What one lane writes in one transaction: all removals of all tables, then all upserts. */
@@ -90,14 +91,27 @@ export function planBatch(net: NetChanges, lanes: number): BatchPlan {
   const work = Array.from({ length: phases }, () => Array.from({ length: lanes }, (): WorkInHand[] => []))
   let rows = 0
 
-  for (const { destination, entries, removedFirst, groups, meetsUnderCollation } of tables) {
+  for (const { destination, packed, entries, removedFirst, groups, meetsUnderCollation } of tables) {
     const removalPhase = meetsUnderCollation ? 0 : phases - 1
     const seed = textHash(tableName(destination.id))
     const laneOf = (key: string): number => (lanes === 1 ? 0 : textHash(key, seed) % lanes)
     // Where a barrier stands between removals and upserts, nothing is gained by keeping a group together.
     const grouped = groups !== null && !(meetsUnderCollation && phases === 2)
-    const at = (phase: number, lane: number): WorkInHand =>
-      workOf(destination, work[phase]?.[lane] as WorkInHand[])
+    if (packed !== null) {
+      const at = (phase: number, lane: number): WorkInHand<PackedRows> =>
+        workOf(destination, work[phase]?.[lane] as WorkInHand[], () => new PackedRows(packed))
+      for (let i = 0; i < packed.size; i++) {
+        const lane = laneOf(packed.key(i))
+        if (packed.isThere(i)) at(phases - 1, lane).upserts.push(i)
+        else if (packed.wasThere(i))
+          at(removalPhase, lane).removals.push(keyValues(packed.read(i), destination.key))
+        else continue
+        rows++
+      }
+      continue
+    }
+    const at = (phase: number, lane: number): WorkInHand<Row[]> =>
+      workOf(destination, work[phase]?.[lane] as WorkInHand[], () => [])
 
     for (let i = 0; i < entries.length; i++) {
       const { key, before, after } = entries[i] as NetChange
@@ -142,15 +156,20 @@ export function planDigest(
   return textDigest(JSON.stringify([PLAN_VERSION, lanes, tables.sort(), scope]))
 }
 
-interface WorkInHand extends TableWork {
+interface WorkInHand<Upserts = Row[] | PackedRows> extends TableWork {
   readonly removals: Row[]
-  readonly upserts: Row[]
+  readonly upserts: Upserts & TableWork['upserts']
 }
 
-function workOf(destination: Destination, tables: WorkInHand[]): WorkInHand {
+function workOf<Upserts extends Row[] | PackedRows>(
+  destination: Destination,
+  tables: WorkInHand[],
+  none: () => Upserts,
+): WorkInHand<Upserts> {
   const last = tables.at(-1)
-  if (last?.destination === destination) return last
-  const work: WorkInHand = { destination, removals: [], upserts: [] }
+  // Of one table all upserts of a batch are of one kind.
+  if (last?.destination === destination) return last as WorkInHand<Upserts>
+  const work: WorkInHand<Upserts> = { destination, removals: [], upserts: none() }
   tables.push(work)
   return work
 }
@@ -161,6 +180,8 @@ function keyValues(row: Row, key: UniqueKey): Row {
 
 interface Analysis {
   readonly destination: Destination
+  /** The changes, where they are packed; then there are no `entries`. */
+  readonly packed: PackedTable | null
   /** Net changes that write something, in log order. */
   readonly entries: readonly NetChange[]
   /** By entry: 1 where the row has to be removed before any upsert (deletes, and updates whose value another row takes). */
@@ -171,7 +192,11 @@ interface Analysis {
   readonly meetsUnderCollation: boolean
 }
 
-function analyse({ destination, changes }: DestinationNet): Analysis {
+function analyse({ destination, changes, packed }: DestinationNet): Analysis {
+  if (packed !== null) {
+    const meetsUnderCollation = !destination.key.comparesBytes && insertsAndRemoves(packed)
+    return { destination, packed, entries: [], removedFirst: noEntries, groups: null, meetsUnderCollation }
+  }
   const entries: NetChange[] = []
   for (const change of changes.values()) {
     if (change.before !== null || change.after !== null) entries.push(change)
@@ -185,7 +210,20 @@ function analyse({ destination, changes }: DestinationNet): Analysis {
     if (key.comparesBytes) groups = groupByBytes(entries, key, removedFirst, groups)
     else if (meetUnderCollation(entries, key, removedFirst)) meetsUnderCollation = true
   }
-  return { destination, entries, removedFirst, groups, meetsUnderCollation }
+  return { destination, packed: null, entries, removedFirst, groups, meetsUnderCollation }
+}
+
+const noEntries = new Uint8Array(0)
+
+/** `meetUnderCollation` of the primary key. */
+function insertsAndRemoves(packed: PackedTable): boolean {
+  let inserts = false
+  let removes = false
+  for (let i = 0; i < packed.size && !(inserts && removes); i++) {
+    if (packed.isThere(i)) inserts ||= !packed.wasThere(i)
+    else removes ||= packed.wasThere(i)
+  }
+  return inserts && removes
 }
 
 /**

@@ -6,7 +6,7 @@
  * the person who looks for the cause.
  */
 import { type ErrorCode, SyncError } from './errors.ts'
-import type { NetChanges } from './merge.ts'
+import { imageBefore, type NetChanges } from './merge.ts'
 import type { Destination } from './plan.ts'
 import type { Position } from './position.ts'
 import { type Column, type ColumnType, type TableId, tableName } from './schema.ts'
@@ -110,9 +110,8 @@ function deadLettersOf(
   return refused.map(({ destination, row, key, code, message }) => {
     const id = tableName(destination.id)
     const known = net.destinations.find((table) => tableName(table.destination.id) === id)
-    const change = known?.changes.get(keyOf(row, destination.key.ordinals))
     const { columns, valueTypes } = destination
-    const before = change?.before ?? null
+    const before = known === undefined ? null : imageBefore(known, keyOf(row, destination.key.ordinals))
     return {
       key,
       before: before === null ? null : imageText(columns, valueTypes, before),

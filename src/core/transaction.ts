@@ -5,6 +5,7 @@
  * in between, and the last one has `last: true`. `ordinal` counts row changes from the transaction's start, before any filter, so
  * that the same cut can be made again after a crash.
  */
+import type { PackedRow } from './packed-row.ts'
 import type { LogCoordinate } from './position.ts'
 import type { TableShape } from './schema.ts'
 import type { Row } from './value.ts'
@@ -14,6 +15,27 @@ export interface RowChange {
   readonly table: TableShape
   readonly before: Row | null
   readonly after: Row | null
+  /** The same images as they were sent; then `before` and `after` read them anew at each access. Absent: they are not kept like that. */
+  readonly packed?: { readonly before: PackedRow | null; readonly after: PackedRow | null } | undefined
+}
+
+/** A change whose images are read when they are asked for. */
+export class PackedChange implements RowChange {
+  readonly table: TableShape
+  readonly packed: { readonly before: PackedRow | null; readonly after: PackedRow | null }
+
+  constructor(table: TableShape, before: PackedRow | null, after: PackedRow | null) {
+    this.table = table
+    this.packed = { before, after }
+  }
+
+  get before(): Row | null {
+    return this.packed.before?.read() ?? null
+  }
+
+  get after(): Row | null {
+    return this.packed.after?.read() ?? null
+  }
 }
 
 export interface TransactionSlice {

@@ -30,7 +30,8 @@ export function dueInMs(batcher: Batcher, timing: BatchTiming, confirmedAtMs: nu
 export const isFull = (batcher: Batcher, size: BatchSize): boolean =>
   batcher.rows() >= size.maxRows || batcher.bytes() >= size.maxBytes
 
-/** Seals the open batch and applies it behind the chunks that it touches. What sealing throws (chunks are handed out then) rejects too. */
+/**
+ * Seals the open batch and applies it behind the chunks that it touches; then its net effect is gone. What sealing throws (chunks are handed out then) rejects too. */
 export async function applySealed<T>(
   batcher: Batcher,
   size: BatchSize,
@@ -42,5 +43,6 @@ export async function applySealed<T>(
   const startedAtMs = performance.now()
   const applied = await apply(batch)
   size.written({ rows, bytes, tookMs: performance.now() - startedAtMs })
+  batch.merge.release()
   return { batch, applied }
 }

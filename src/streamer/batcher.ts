@@ -12,6 +12,7 @@ import type { ChunkRows, ChunkWork, LoadProgress, PositionTracker } from '../con
 import { type ChunkWindow, createChunkWindow } from '../core/chunk-window.ts'
 import { keyOrder } from '../core/key-order.ts'
 import { createMerge, type Merge } from '../core/merge.ts'
+import { createPagePool } from '../core/packed-pages.ts'
 import type { LogCoordinate, Position } from '../core/position.ts'
 import { type TableId, type TableShape, tableName } from '../core/schema.ts'
 import type {
@@ -138,7 +139,8 @@ export function createBatcher(
   let insideTransaction = tracker.position().ordinal > 0
   let coordinate: LogCoordinate = { file: 0, offset: 0 }
   let from = tracker.position()
-  let merge = createMerge()
+  const pool = createPagePool()
+  let merge = createMerge(pool)
   let tally = createTally()
   let load = new Map<string, LoadProgress>()
   let after = new Set<Promise<void>>()
@@ -180,6 +182,15 @@ export function createBatcher(
     const { route, tally: counts } = last
     if (route === null || counts === null) {
       if (last.isCounted) tally.outOfScope++
+      return
+    }
+    if (change.packed !== undefined && route.takesPacked) {
+      const { packed } = change
+      counts.bytes += bytes
+      if (packed.before === null) counts.inserted++
+      else if (packed.after === null) counts.deleted++
+      else counts.updated++
+      merge.addPacked(route.destination, packed.before, packed.after)
       return
     }
     let { before, after } = change
@@ -382,7 +393,7 @@ export function createBatcher(
       const batch = { from, to, merge, load: [...load.values()], after: [...after], commitTimeUs, tally }
       from = to
       hasParts = insideTransaction
-      merge = createMerge()
+      merge = createMerge(pool)
       tally = createTally()
       lastShape = null
       load = new Map()

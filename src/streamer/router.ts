@@ -29,6 +29,8 @@ export interface Route {
   map(row: Row): Row
   /** Does the row belong to the scope? */
   matches(row: Row): boolean
+  /** May rows be merged without a look at their values (core/packed-row.ts)? All belong to the scope, go as they are, and meet by their key alone. */
+  readonly takesPacked: boolean
 }
 
 export interface Router {
@@ -89,9 +91,12 @@ export function createRouter(
     const ordinals = picked.map((pick) => pick.sourceOrdinal)
     const whole = ordinals.length === shape.columns.length && ordinals.every((ordinal, i) => ordinal === i)
     const filter = mapping.rule.where === null ? null : compileFilter(parseFilter(mapping.rule.where), shape)
+    const { key, uniqueKeys } = destination
+    const ownKey = shape.primaryKey?.ordinals.join()
     return {
       destination,
       ordinals,
+      takesPacked: whole && filter === null && uniqueKeys.length === 0 && key.ordinals.join() === ownKey,
       map: whole ? (row) => row : (row) => ordinals.map((ordinal) => row[ordinal] as Value),
       matches: filter === null ? () => true : (row) => filter.matches(row),
     }

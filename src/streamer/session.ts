@@ -109,7 +109,7 @@ async function runWithSink(
 
   const stream = source.follow(from, {
     acknowledged: context.acknowledged,
-    scope: logScope(options.rules),
+    scope: logScope(options.rules, router),
     counters: board.meter.reader,
   })
   board.follow(stream)
@@ -226,9 +226,19 @@ function pumpFor(
   return createPump(batcher, applier, size, timing, onConfirmed, onFailure, onIdle)
 }
 
-const logScope = (rules: SessionContext['options']['rules']): LogScope => ({
+const logScope = (rules: SessionContext['options']['rules'], router: Router): LogScope => ({
   takesTable: (id) => ruleFor(rules, id) !== null,
   takesSchema: (schema) => schemaInScope(rules, schema),
+  rowsOf(shape) {
+    try {
+      const route = router.route(shape)
+      if (route === null) return 'none'
+      return route.takesPacked ? 'packed' : 'values'
+    } catch {
+      // What cannot be routed is told when the consumer comes to it.
+      return 'values'
+    }
+  },
 })
 
 const loadingTables = (

@@ -5,8 +5,9 @@
  * Only changes that a route takes count: rows of tables out of scope cost the target nothing. An event is let through whole and paid for
  * afterwards, so one may pass at once whatever its size. A drain does not wait: what is in hand is finished. A session that is over is told so.
  */
+import { PackedRow } from '../core/packed-row.ts'
 import type { LogEvent, TransactionSlice } from '../core/transaction.ts'
-import { rowBytes } from '../core/value.ts'
+import { type Row, rowBytes } from '../core/value.ts'
 import type { Gate } from './gate.ts'
 import type { Router } from './router.ts'
 
@@ -49,10 +50,13 @@ export function createTurnstile(gate: Gate, router: Router, hooks: TurnstileHook
 function sizeInScope({ changes }: TransactionSlice, router: Router): { rows: number; bytes: number } {
   let rows = 0
   let bytes = 0
-  for (const { table, before, after } of changes) {
-    if (router.route(table) === null) continue
+  const bytesOf = (row: Row | PackedRow | null): number =>
+    row === null ? 0 : row instanceof PackedRow ? row.bytes : rowBytes(row)
+  for (const change of changes) {
+    if (router.route(change.table) === null) continue
     rows++
-    bytes += (before === null ? 0 : rowBytes(before)) + (after === null ? 0 : rowBytes(after))
+    const { before, after } = change.packed ?? change
+    bytes += bytesOf(before) + bytesOf(after)
   }
   return { rows, bytes }
 }

@@ -18,14 +18,29 @@ import type {
   Target,
 } from '../../src/connectors/contract.ts'
 import { SyncError } from '../../src/core/errors.ts'
+import { PackedRow, type RowForm } from '../../src/core/packed-row.ts'
 import type { LaneWork } from '../../src/core/plan.ts'
 import { type Position, samePosition } from '../../src/core/position.ts'
 import type { DeadLetter, ParkedTable, RefusedRow } from '../../src/core/quarantine.ts'
 import { type Column, type TableShape, tableName } from '../../src/core/schema.ts'
-import type { LogEvent, RowChange, SchemaChange, TransactionSlice } from '../../src/core/transaction.ts'
+import {
+  type LogEvent,
+  PackedChange,
+  type RowChange,
+  type SchemaChange,
+  type TransactionSlice,
+} from '../../src/core/transaction.ts'
 import { keyOf, type Row, type Value } from '../../src/core/value.ts'
 
 export type Random = () => number
+
+/** Rows that a reader has not read yet: half of a log's are given like that. */
+const packed = (row: Row | null): PackedRow | null =>
+  row === null ? null : new PackedRow(keyOf(row, [0]), JSON.stringify(row), jsonForm)
+
+const jsonForm: RowForm = {
+  read: (bytes, at, length) => JSON.parse(Buffer.from(bytes).toString('latin1', at, at + length)) as Row,
+}
 
 /** A generator of numbers in [0, 1) that a seed determines (mulberry32, public domain). */
 export function createRandom(seed: number): Random {
@@ -209,7 +224,10 @@ export class MemorySource {
     if (after !== null && shape.columns.length === 4) after = [...after, this.version]
     if (before !== null) rows.delete(folded(before[0] as Value))
     if (after !== null) rows.set(folded(after[0] as Value), after)
-    changes.push({ table: shape, before, after })
+    const isPacked = this.random() < 0.5
+    changes.push(
+      isPacked ? new PackedChange(shape, packed(before), packed(after)) : { table: shape, before, after },
+    )
   }
 
   open(fails: () => boolean): Source {
@@ -577,7 +595,7 @@ export class MemoryTarget {
   private refusal(works: readonly LaneWork[]): SyncError | null {
     const all = works.flatMap((work) => work.tables)
     for (const { destination, upserts } of all) {
-      const rows = upserts.filter((row) => this.refuses(destination.id.name, row))
+      const rows = [...upserts].filter((row) => this.refuses(destination.id.name, row))
       if (rows.length === 0) continue
       const refused = rows.map(
         (row): RefusedRow => ({ destination, row, key: exact(row), code: 'SYNC-3302', message: 'too wide' }),

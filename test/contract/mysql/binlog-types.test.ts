@@ -5,8 +5,10 @@
 import ZongJi from '@vlasky/zongji'
 import type { Connection } from 'mysql2/promise'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { RowChange } from '../../../src/core/transaction.ts'
-import type { Row, Value } from '../../../src/core/value.ts'
+import type { LogScope } from '../../../src/connectors/contract.ts'
+import type { Position } from '../../../src/core/position.ts'
+import { PackedChange, type RowChange } from '../../../src/core/transaction.ts'
+import { keyOf, type Row, type Value } from '../../../src/core/value.ts'
 import {
   connect,
   freshDatabase,
@@ -14,7 +16,13 @@ import {
   sharedMariadbSource,
   sharedSource,
 } from '../../support/servers.ts'
-import { changesOf, headOf, logOf } from './binlog-support.ts'
+import { changesOf, follow, headOf, logOf, readUntil } from './binlog-support.ts'
+
+const scopeOf = (form: 'values' | 'packed' | 'none'): LogScope => ({
+  takesTable: () => true,
+  takesSchema: () => true,
+  rowsOf: () => form,
+})
 
 const products = [
   { product: 'MySQL', start: sharedSource, isMysql: true },
@@ -53,6 +61,54 @@ describe.each(products)('$product', ({ start, isMysql }) => {
   const hexOf = (value: Value): string | null =>
     value === null ? null : Buffer.from(String(value), 'latin1').toString('hex').toUpperCase()
 
+  /** The same log once more, with rows that are read when they are asked for. */
+  const packedSince = async (from: Position): Promise<RowChange[]> => {
+    const stream = follow(server, from, { scope: scopeOf('packed') })
+    const changes = changesOf(await readUntil(stream, from, await headOf(connection)), database)
+    expect(changes.every((change) => change instanceof PackedChange)).toBe(true)
+    return changes
+  }
+
+  it('rows that are kept packed, or not at all, tell the same of keys, images and counts', async () => {
+    const names = Array.from({ length: 130 }, (_, i) => `c${i}`)
+    const types = [
+      'INT',
+      'VARCHAR(20)',
+      'DATETIME(3)',
+      'DECIMAL(12,4)',
+      'BLOB',
+      'BIGINT UNSIGNED',
+      'JSON',
+      'BIT(9)',
+    ]
+    const columns = names.map((name, i) => `${name} ${types[i % 8] as string}`).join(', ')
+    await connection.query(`CREATE TABLE keyed (${columns}, PRIMARY KEY (c128, c1, c72))`)
+    const from = await headOf(connection)
+    await connection.query(
+      `INSERT INTO keyed (c128, c1, c72, c3, c14, c129) VALUES (1, 'a', 2, 3.5, '{"a":1}', 'z'), (2, '', 3, NULL, NULL, 'y'), (3, 'ü', -4, 0, '[]', '')`,
+    )
+    await connection.query(
+      "UPDATE keyed SET c1 = 'b', c129 = NULL WHERE c128 < 3; DELETE FROM keyed WHERE c72 = 2",
+    )
+    const end = await headOf(connection)
+    const inForm = async (form: 'values' | 'packed' | 'none') =>
+      changesOf(await readUntil(follow(server, from, { scope: scopeOf(form) }), from, end), database)
+    const [values, packed, none] = [await inForm('values'), await inForm('packed'), await inForm('none')]
+    expect(values).toHaveLength(6)
+    expect(packed.map(({ before, after }) => [before, after])).toEqual(
+      values.map(({ before, after }) => [before, after]),
+    )
+    const key = [128, 1, 72]
+    expect(packed.map((change) => [change.packed?.before?.key, change.packed?.after?.key])).toEqual(
+      values.map(({ before, after }) =>
+        [before && keyOf(before, key), after && keyOf(after, key)].map((text) => text ?? undefined),
+      ),
+    )
+    expect(none.map(({ table, before, after }) => [table.id.name, before, after])).toEqual(
+      values.map(({ table }) => [table.id.name, null, null]),
+    )
+  })
+
   /** Inserts the literals in a table of one column, reads them from the log, and compares with what the server shows. */
   async function compare(
     name: string,
@@ -62,6 +118,7 @@ describe.each(products)('$product', ({ start, isMysql }) => {
     textOf: (value: Value) => string | null = hexOf,
   ): Promise<void> {
     await connection.query(`CREATE TABLE ${name} (id INT PRIMARY KEY, v ${type})`)
+    const before = await headOf(connection)
     const events = await logOf(server, connection, async () => {
       for (let at = 0; at < literals.length; at += 500) {
         const rows = literals.slice(at, at + 500).map((literal, i) => `(${at + i}, ${literal})`)
@@ -69,6 +126,8 @@ describe.each(products)('$product', ({ start, isMysql }) => {
       }
     })
     const rows = changesOf(events, database, name).map((change) => change.after as Row)
+    const packed = await packedSince(before)
+    expect(packed.map((change) => change.after)).toEqual(rows)
     const [answer] = await connection.query({
       sql: `SELECT id, ${shown('v')} FROM ${name} ORDER BY id`,
       rowsAsArray: true,

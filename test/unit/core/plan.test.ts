@@ -17,7 +17,7 @@ const flat = ({ work }: BatchPlan) =>
   work.map((phase) =>
     phase.map((lane) => ({
       removals: lane.tables.flatMap((table) => table.removals),
-      upserts: lane.tables.flatMap((table) => table.upserts),
+      upserts: lane.tables.flatMap((table) => [...table.upserts]),
     })),
   )
 

@@ -30,7 +30,9 @@ const [numbers] = shapes as [TableShape]
 const bounds = { maxRows: 4, maxBytes: 1 << 20 }
 
 const rowsOf = (plan: BatchPlan): string[] =>
-  plan.work.flat().flatMap(({ tables }) => tables.flatMap(({ upserts }) => upserts.map(([id]) => `${id}`)))
+  plan.work
+    .flat()
+    .flatMap(({ tables }) => tables.flatMap(({ upserts }) => [...upserts].map(([id]) => `${id}`)))
 
 interface Fixture {
   readonly batcher: Batcher

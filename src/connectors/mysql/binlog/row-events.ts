@@ -5,12 +5,13 @@
  */
 import { SyncError } from '../../../core/errors.ts'
 import { tableName } from '../../../core/schema.ts'
+import { PackedChange, type RowChange } from '../../../core/transaction.ts'
 import type { LogScope } from '../../contract.ts'
 import { type Bytes, FieldReader, latin1, malformedEvent, u16, u48, viewOf } from './bytes.ts'
 import { eventType, header } from './event-types.ts'
 import type { RowCursor } from './row-reader.ts'
 import type { SliceBuilder } from './slice-builder.ts'
-import type { MappedTable, TableMaps } from './table-map.ts'
+import type { MappedTable, TableMaps, WantedRows } from './table-map.ts'
 
 /** Row events up to this size are turned into text at once (row-reader.ts). */
 const maxTextBytes = 32 * 1024
@@ -89,9 +90,16 @@ export class RowEvents {
     this.viewOf(b)
     cursor.at = fields.at
     cursor.textAt = fields.at
-    cursor.text = end - fields.at <= maxTextBytes ? latin1(b, fields.at, end) : ''
+    table.wanted ??= this.#wantedOf(table)
+    const isText = table.wanted === 'values' && end - fields.at <= maxTextBytes
+    cursor.text = isText ? latin1(b, fields.at, end) : ''
     this.#open = { table, type, end }
     this.read()
+  }
+
+  #wantedOf(table: MappedTable): WantedRows {
+    const wanted = this.#scope.rowsOf?.(table.shape) ?? 'values'
+    return wanted === 'packed' && table.packing() === null ? 'values' : wanted
   }
 
   /** Refuses an event of rows that are logged in part. */
@@ -127,16 +135,32 @@ export class RowEvents {
     const overhead = (32 + 16 * table.columns.length) * (updates ? 2 : 1)
     while (cursor.at < end) {
       const from = cursor.at
-      const first = table.readRow(cursor)
-      const change = inserts
-        ? { table: shape, before: null, after: first }
-        : { table: shape, before: first, after: updates ? table.readRow(cursor) : null }
+      const change = readChange(table, inserts, updates, cursor)
       if (cursor.at > end) throw malformedEvent(`a row of ${tableName(shape.id)} that ends outside its event`)
       if (slices.add(change, cursor.at - from + overhead) && slices.isFull && cursor.at < end) return
     }
     this.#open = null
     cursor.text = ''
   }
+}
+
+/** Reads one change at the cursor, in the form that is wanted. */
+function readChange(table: MappedTable, inserts: boolean, updates: boolean, cursor: RowCursor): RowChange {
+  const { shape } = table
+  if (table.wanted === 'values') {
+    const first = table.readRow(cursor)
+    if (inserts) return { table: shape, before: null, after: first }
+    return { table: shape, before: first, after: updates ? table.readRow(cursor) : null }
+  }
+  const packing = table.wanted === 'packed' ? table.packing() : null
+  if (packing !== null) {
+    const first = packing.take(cursor)
+    if (inserts) return new PackedChange(shape, null, first)
+    return new PackedChange(shape, first, updates ? packing.take(cursor) : null)
+  }
+  table.skipRow(cursor)
+  if (updates) table.skipRow(cursor)
+  return { table: shape, before: null, after: null }
 }
 
 function hasAllColumns(fields: FieldReader, { columns }: MappedTable): boolean {

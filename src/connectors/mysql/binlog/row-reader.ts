@@ -60,36 +60,40 @@ const helpers = {
     value.length < length ? value + '\0'.repeat(length - value.length) : value,
 }
 
-export function compileRowReader(columns: readonly WireColumn[], types: readonly ColumnType[]): RowReader {
+/** @param wanted ordinals of the columns to be read, in the order in which they are given; the others are passed over. Absent: all */
+export function compileRowReader(
+  columns: readonly WireColumn[],
+  types: readonly ColumnType[],
+  wanted: readonly number[] = columns.map((_, i) => i),
+): RowReader {
   const decimals: ((b: Bytes, o: number) => string)[] = []
-  const bodies = columns.map((column, i) => valueCode(column, types[i] as ColumnType, decimals))
-  const nullBytes = (columns.length + 7) >> 3
-  const statements = bodies.map(
-    (body, i) =>
-      `let c${i} = null; if ((b[n + ${i >> 3}] & ${1 << (i & 7)}) === 0) { ${body.replaceAll('$', `c${i}`)} }`,
+  const placeOf = new Map(wanted.map((ordinal, place) => [ordinal, place]))
+  const bodies = columns.map((column, i) =>
+    placeOf.has(i)
+      ? `let c${i} = null; ${ifThere(i, valueCode(column, types[i] as ColumnType, decimals).replaceAll('$', `c${i}`))}`
+      : ifThere(i, skipCode(column)),
   )
+  const nullBytes = (columns.length + 7) >> 3
   const enter = 'const b = s.bytes, v = s.view, t = s.text, z = s.textAt;'
-  const names = (from: number, to: number): string =>
-    columns
-      .slice(from, to)
-      .map((_, i) => `c${from + i}`)
-      .join(', ')
 
   let source: string
   if (columns.length <= columnsPerPiece) {
     source = `return function readRow(s) { ${enter} const n = s.at; let o = n + ${nullBytes}, l = 0;
-${statements.join('\n')}
-s.at = o; return [${names(0, columns.length)}] }`
+${bodies.join('\n')}
+s.at = o; return [${wanted.map((ordinal) => `c${ordinal}`).join(', ')}] }`
   } else {
     const pieces: string[] = []
     for (let from = 0; from < columns.length; from += columnsPerPiece) {
+      const puts = wanted
+        .filter((ordinal) => ordinal >= from && ordinal < from + columnsPerPiece)
+        .map((ordinal) => `row[${placeOf.get(ordinal) as number}] = c${ordinal};`)
       pieces.push(`function piece${pieces.length}(s, n, row) { ${enter} let o = s.at, l = 0;
-${statements.slice(from, from + columnsPerPiece).join('\n')}
-s.at = o; row.push(${names(from, from + columnsPerPiece)}) }`)
+${bodies.slice(from, from + columnsPerPiece).join('\n')}
+s.at = o; ${puts.join(' ')} }`)
     }
     const calls = pieces.map((_, i) => `piece${i}(s, n, row);`).join(' ')
     source = `${pieces.join('\n')}
-return function readRow(s) { const n = s.at, row = []; s.at = n + ${nullBytes}; ${calls} return row }`
+return function readRow(s) { const n = s.at, row = [${wanted.map(() => 'null').join(', ')}]; s.at = n + ${nullBytes}; ${calls} return row }`
   }
   const helperNames = Object.keys(helpers)
   // oxlint-disable-next-line typescript/no-implied-eval -- see above: made of numbers and the names of helpers only
@@ -98,6 +102,9 @@ return function readRow(s) { const n = s.at, row = []; s.at = n + ${nullBytes}; 
   ) => RowReader
   return make(...Object.values(helpers), decimals)
 }
+
+const ifThere = (ordinal: number, code: string): string =>
+  `if ((b[n + ${ordinal >> 3}] & ${1 << (ordinal & 7)}) === 0) { ${code} }`
 
 const lengthCode = (bytes: number): string => {
   const parts = ['b[o]', 'b[o + 1] << 8', 'b[o + 2] << 16', 'b[o + 3] << 24'].slice(0, bytes)
@@ -169,6 +176,50 @@ function valueCode(
     case wireType.geometry:
     case wireType.vector:
       return `${lengthCode(lengthBytes)} $ = ${textCode}; o += l;`
+    default:
+      throw new Error(`No code for the column type ${wire}: the table map should have refused it.`)
+  }
+}
+
+/** Statements that move `o` past the value. */
+function skipCode({ wire, lengthBytes, size, scale }: WireColumn): string {
+  const past = (bytes: number): string => `o += ${bytes};`
+  switch (wire) {
+    case wireType.tiny:
+    case wireType.year:
+      return past(1)
+    case wireType.short:
+      return past(2)
+    case wireType.int24:
+    case wireType.date:
+    case wireType.newdate:
+      return past(3)
+    case wireType.long:
+    case wireType.float:
+      return past(4)
+    case wireType.longlong:
+    case wireType.double:
+      return past(8)
+    case wireType.newdecimal:
+      return past(decimalBytes(size, scale))
+    case wireType.time2:
+      return past(3 + fractionBytes(size))
+    case wireType.timestamp2:
+      return past(4 + fractionBytes(size))
+    case wireType.datetime2:
+      return past(5 + fractionBytes(size))
+    case wireType.bit:
+    case wireType.enum:
+    case wireType.set:
+      return past(lengthBytes)
+    case wireType.json:
+    case wireType.string:
+    case wireType.varchar:
+    case wireType.varString:
+    case wireType.blob:
+    case wireType.geometry:
+    case wireType.vector:
+      return `${lengthCode(lengthBytes)} o += l;`
     default:
       throw new Error(`No code for the column type ${wire}: the table map should have refused it.`)
   }

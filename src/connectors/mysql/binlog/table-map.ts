@@ -9,6 +9,7 @@ import { SyncError } from '../../../core/errors.ts'
 import type { Column, ColumnType, TableShape, UniqueKey } from '../../../core/schema.ts'
 import type { Product } from '../flavour.ts'
 import { type Bytes, FieldReader, malformedEvent, u48, viewOf } from './bytes.ts'
+import { createRowPacking, type RowPacking } from './row-packing.ts'
 import { compileRowReader, type RowReader } from './row-reader.ts'
 import {
   type ColumnMetadata,
@@ -32,7 +33,15 @@ export interface MappedTable {
   readonly isSequence: boolean
   /** Reads a row image; compiled when first called. Throws `refusal` where there is one. */
   readRow: RowReader
+  /** How its rows are packed; made when first asked for. Null: it has no primary key. */
+  packing(): RowPacking | null
+  /** Passes over a row image. */
+  skipRow: RowReader
+  /** What its consumer wants of its rows; null: not asked yet. */
+  wanted: WantedRows | null
 }
+
+export type WantedRows = 'values' | 'packed' | 'none'
 
 const optional = {
   signedness: 1,
@@ -136,6 +145,11 @@ export function parseTableMap(b: Bytes, start: number, end: number, product: Pro
         readRow: () => {
           throw refusal
         },
+        packing: () => null,
+        skipRow: () => {
+          throw refusal
+        },
+        wanted: 'values',
       }
     }
     columns.push(wireColumn(wire, b, metadata.take(bytes)))
@@ -173,6 +187,7 @@ export function parseTableMap(b: Bytes, start: number, end: number, product: Pro
     ...(primaryKey === undefined ? {} : { primaryKey }),
     uniqueKeys: [],
   }
+  let packing: RowPacking | null = null
   const table: MappedTable = {
     shape,
     columns,
@@ -184,6 +199,16 @@ export function parseTableMap(b: Bytes, start: number, end: number, product: Pro
       table.readRow = compileRowReader(columns, types)
       return table.readRow(cursor)
     },
+    packing() {
+      packing ??= createRowPacking(table)
+      return packing
+    },
+    skipRow(cursor) {
+      if (refusal !== null) throw refusal
+      table.skipRow = compileRowReader(columns, [], [])
+      return table.skipRow(cursor)
+    },
+    wanted: null,
   }
   return table
 }

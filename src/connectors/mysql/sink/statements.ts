@@ -8,6 +8,7 @@
  * 18 % of the target's CPU while all fits in memory). Nothing else depends on that order.
  */
 import { SyncError } from '../../../core/errors.ts'
+import { PackedRows } from '../../../core/packed-table.ts'
 import type { Destination, LaneWork, TableWork } from '../../../core/plan.ts'
 import type { RefusedRow } from '../../../core/quarantine.ts'
 import { tableName } from '../../../core/schema.ts'
@@ -15,6 +16,7 @@ import type { Row, Value } from '../../../core/value.ts'
 import { needsNonStrict } from '../sql-text.ts'
 import { type DestinationSql, destinationSql } from './destination-sql.ts'
 import { describeKey, keyOfRow } from './row-key.ts'
+import { SqlBuffer } from './sql-buffer.ts'
 import type { WriteDialect } from './write-dialect.ts'
 
 export const maxStatementBytes = 1024 * 1024
@@ -27,7 +29,7 @@ export interface WriteStatement {
   readonly sql: string
   readonly destination: Destination
   readonly kind: 'removal' | 'upsert'
-  readonly rows: readonly Row[]
+  readonly rows: readonly Row[] | PackedRows
 }
 
 export interface StatementLimits {
@@ -75,24 +77,29 @@ export function createStatementBuilder(limits: StatementLimits): StatementBuilde
     const sql = sqlOf(destination)
     const { upsertHead, upsertTail, enumOrdinals } = sql
     const fixedBytes = upsertHead.length + upsertTail.length
-    let text = ''
-    let held: Row[] = []
+    const inOrder = inKeyOrder(rows, destination.key.ordinals)
+    const text = new SqlBuffer()
+    /** Rows in `text` are those of `inOrder` from here on. */
+    let from = 0
+    let at = 0
     const flush = (): WriteStatement => {
+      text.add(upsertTail)
       const statement: WriteStatement = {
-        sql: upsertHead + text + upsertTail,
+        sql: text.take(),
         destination,
         kind: 'upsert',
-        rows: held,
+        rows: inOrder.slice(from, at),
       }
-      text = ''
-      held = []
+      from = at
       return statement
     }
-    for (const row of inKeyOrder(rows, destination.key.ordinals)) {
+    for (const row of inOrder) {
       if (enumOrdinals.length > 0 && hasEmptyEnum(row, destination, enumOrdinals)) {
+        if (at > from) yield flush()
         for (const statement of sql.emptyEnumStatements(row)) {
           yield { sql: statement, destination, kind: 'upsert', rows: [row] }
         }
+        from = ++at
         continue
       }
       const part = sql.rowText(row)
@@ -100,15 +107,16 @@ export function createStatementBuilder(limits: StatementLimits): StatementBuilde
         throw tooLarge(destination, row, fixedBytes + part.length, limits.maxPacketBytes)
       }
       if (
-        held.length > 0 &&
-        (held.length >= maxUpsertRows || fixedBytes + text.length + part.length >= largest)
+        at > from &&
+        (at - from >= maxUpsertRows || text.length + upsertTail.length + part.length >= largest)
       ) {
         yield flush()
       }
-      text += held.length > 0 ? `,${part}` : part
-      held.push(row)
+      text.add(at > from ? ',' : upsertHead)
+      text.add(part)
+      at++
     }
-    if (held.length > 0) yield flush()
+    if (at > from) yield flush()
   }
 
   return {
@@ -125,8 +133,12 @@ export function createStatementBuilder(limits: StatementLimits): StatementBuilde
 }
 
 /** By bytes where a key is text: near enough to the server's order for what it is for. */
-function inKeyOrder(rows: readonly Row[], ordinals: readonly number[]): readonly Row[] {
+function inKeyOrder(
+  rows: readonly Row[] | PackedRows,
+  ordinals: readonly number[],
+): readonly Row[] | PackedRows {
   if (rows.length < 2) return rows
+  if (rows instanceof PackedRows) return rows.inKeyOrder(ordinals)
   return rows.toSorted((a, b) => {
     for (const ordinal of ordinals) {
       const [x, y] = [a[ordinal] ?? 0, b[ordinal] ?? 0]
