@@ -152,6 +152,17 @@ export interface SnapshotReader {
     maxBytes: number,
     asText?: AsText | null,
   ): Promise<ChunkRows>
+  /**
+   * Reads the rows that the server finds by these keys, by the same rule; those that its collations call equal are among them. `complete` false:
+   * cut short, and nothing is known of the keys that are not there.
+   */
+  readKeys(
+    table: TableShape,
+    keys: readonly (readonly Value[])[],
+    passed: Position,
+    where: string | null,
+    maxBytes: number,
+  ): Promise<ChunkRows>
   /** Rows in the table by the server's statistics; for progress bars only. */
   estimateRows(table: TableId): Promise<number>
 }
@@ -238,6 +249,8 @@ export interface ChunkWork {
   readonly text:
     | (RowText & { /** Ordinals of the rows to be written, ascending. */ readonly taken: readonly number[] })
     | null
+  /** Keys that are removed first, in the order of the destination's key: of exactly these bytes, whatever a collation calls equal. */
+  readonly removals?: readonly Row[]
 }
 
 /** Where a table's load stands, as stored in the target. */

@@ -536,6 +536,19 @@ export const catalogue = {
     title: 'No engine of the pipeline answers',
     remedy: 'Resume the pipeline if it is paused or blocked, and see whether a stream worker runs.',
   },
+  'SYNC-5123': {
+    disposition: 'reject',
+    scope: 'runtime',
+    title: 'Rows of this table cannot be repaired now',
+    remedy: 'Wait until the table is loaded, or let it rejoin if it is parked; then repair again.',
+  },
+  'SYNC-5124': {
+    disposition: 'retry',
+    scope: 'runtime',
+    title: 'A repair was cut off',
+    remedy:
+      'Nothing to do: it is asked for again. Its rows are written as the source has them, or not at all.',
+  },
   // ourselves
   'SYNC-9001': {
     disposition: 'bug',

@@ -9,7 +9,7 @@
  * Assumes: one consumer; every call runs to its end before the next (no await inside).
  */
 import type { ChunkRows, ChunkWork, LoadProgress, PositionTracker } from '../connectors/contract.ts'
-import { type ChunkWindow, createChunkWindow } from '../core/chunk-window.ts'
+import { type ArrivedRows, type ChunkWindow, createChunkWindow } from '../core/chunk-window.ts'
 import { keyOrder } from '../core/key-order.ts'
 import { createMerge, type Merge } from '../core/merge.ts'
 import { createPagePool } from '../core/packed-pages.ts'
@@ -64,6 +64,13 @@ export interface ChunkTicket {
   cancel(): void
 }
 
+/** Named keys on their way into the stream (repair.ts). They are no part of a load's progress. */
+export interface KeysTicket extends Pick<ChunkTicket, 'open' | 'written'> {
+  deliver(rows: ArrivedRows): void
+  /** Gives them up, unless they are being written. */
+  cancel(): void
+}
+
 export interface Batcher {
   consume(event: TransactionSlice | Progress | PreparedTransaction): void
   /** Takes a definition change into the position. The batch must have been sealed before. */
@@ -75,6 +82,8 @@ export interface Batcher {
   /** Stores other load progress with this batch, after `closeLoad`: the loader knows nothing of it. */
   setProgress(progress: LoadProgress): void
   placeChunk(shape: TableShape): ChunkTicket
+  /** @param write gets the ordinals of the keys that the log has not touched; a rejection says that the session is at its end */
+  placeKeys(shape: TableShape, write: (taken: readonly number[]) => Promise<void>): KeysTicket
   /** Resolves when no chunk in flight has to be waited for; at once nearly always (chunk-window.ts, `full`). */
   windowRoom(): Promise<void> | null
   rows(): number
@@ -95,21 +104,24 @@ export interface Batcher {
   covers(position: Position): boolean
 }
 
-interface Ticket extends ChunkTicket {
+interface Ticket {
   readonly shape: TableShape
   /** Null until the consumer stands between two transactions. */
   window: ChunkWindow | null
-  /** What came, and where the table's load stands once it is written. */
+  /** What came, how it is written, and where the table's load stands then. */
   delivered: {
-    readonly chunk: ChunkRows
-    readonly after: readonly Value[] | null
-    readonly done: boolean
+    readonly write: (taken: readonly number[]) => Promise<void>
+    readonly progress: {
+      readonly after: readonly Value[] | null
+      readonly rows: number
+      readonly done: boolean
+    } | null
   } | null
   /** Set when the rows were handed out: resolves when they are written. */
   writing: Promise<void> | null
   isWritten: boolean
-  readonly resolveOpened: (passed: Position) => void
-  readonly settle: () => void
+  readonly opened: PromiseWithResolvers<Position>
+  readonly written: PromiseWithResolvers<void>
 }
 
 interface Routed {
@@ -228,7 +240,7 @@ export function createBatcher(
     for (const ticket of waitingToOpen.splice(0)) {
       const passed = tracker.position()
       ticket.window = createChunkWindow(ticket.shape, passed)
-      ticket.resolveOpened(passed)
+      ticket.opened.resolve(passed)
     }
   }
 
@@ -243,23 +255,36 @@ export function createBatcher(
       for (const ticket of tickets) {
         const { window, delivered } = ticket
         if (window === null || delivered === null || ticket.writing !== null) continue
-        if (window.reached(coordinate)) startWriting(ticket, delivered.chunk, window)
+        if (window.reached(coordinate)) startWriting(ticket, delivered, window)
       }
     }
   }
 
-  function startWriting(ticket: Ticket, chunk: ChunkRows, window: ChunkWindow): void {
-    const work = workOf(ticket.shape, chunk, window.take())
-    const read = { table: ticket.shape.id, bytes: chunk.bytes }
-    ticket.writing = work === null ? Promise.resolve() : writeChunk(work, read)
+  function startWriting(
+    ticket: Ticket,
+    { write, progress }: NonNullable<Ticket['delivered']>,
+    window: ChunkWindow,
+  ): void {
+    ticket.writing = write(window.take())
     ticket.writing.then(
       () => {
         ticket.isWritten = true
-        advance(ticket.shape)
+        if (progress === null) remove(ticket)
+        else advance(ticket.shape)
       },
       // Whoever writes tells of failures; the progress stays where it is.
       () => {},
     )
+  }
+
+  /** Named keys count for nobody. */
+  function remove(ticket: Ticket): void {
+    const name = tableName(ticket.shape.id)
+    const left = (windows.get(name) ?? []).filter((other) => other !== ticket)
+    if (left.length > 0) windows.set(name, left)
+    else windows.delete(name)
+    ticket.written.resolve()
+    onReady()
   }
 
   /** Chunks of one table are counted in key order, so that the table's progress is one key. */
@@ -267,16 +292,18 @@ export function createBatcher(
     const name = tableName(shape.id)
     const tickets = windows.get(name) ?? []
     for (let ticket = tickets[0]; ticket?.isWritten === true; ticket = tickets[0]) {
-      const { chunk, after: reached, done } = ticket.delivered as NonNullable<Ticket['delivered']>
-      setProgress({
-        table: name,
-        after: reached,
-        keyOrder: keyOrder(shape),
-        rows: (progressOf.get(name)?.rows ?? 0) + chunk.keys.length,
-        done,
-      })
+      const reached = ticket.delivered?.progress
+      if (reached !== null && reached !== undefined) {
+        setProgress({
+          table: name,
+          after: reached.after,
+          keyOrder: keyOrder(shape),
+          rows: (progressOf.get(name)?.rows ?? 0) + reached.rows,
+          done: reached.done,
+        })
+      }
       tickets.shift()
-      ticket.settle()
+      ticket.written.resolve()
     }
     if (tickets.length === 0) windows.delete(name)
     onReady()
@@ -300,40 +327,69 @@ export function createBatcher(
     const name = tableName(shape.id)
     const tickets = windows.get(name) ?? []
     windows.set(name, tickets)
-    const written = Promise.withResolvers<void>()
-    const opened = Promise.withResolvers<Position>()
     const ticket: Ticket = {
       shape,
       window: null,
       delivered: null,
       writing: null,
       isWritten: false,
-      written: written.promise,
-      settle: written.resolve,
-      resolveOpened: opened.resolve,
-      open() {
-        waitingToOpen.push(ticket)
-        openWaiting()
-        return opened.promise
-      },
-      deliver(chunk, { after: reached, done }) {
-        ticket.window?.arrive(chunk)
-        ticket.delivered = { chunk, after: reached, done }
-        arrival.resolve()
-        arrival = Promise.withResolvers<void>()
-        handOut()
-        onReady()
-      },
-      next: () => place(shape, ticket),
-      cancel() {
-        // It keeps its place: a chunk behind it that is written must not be counted as if this one were, whatever ends the session now.
-        if (ticket.writing === null) ticket.window = null
-      },
+      opened: Promise.withResolvers(),
+      written: Promise.withResolvers(),
     }
     const at = behind === null ? -1 : tickets.indexOf(behind)
     if (at >= 0) tickets.splice(at + 1, 0, ticket)
     else tickets.push(ticket)
     return ticket
+  }
+
+  function open(ticket: Ticket): Promise<Position> {
+    waitingToOpen.push(ticket)
+    openWaiting()
+    return ticket.opened.promise
+  }
+
+  function deliver(ticket: Ticket, rows: ArrivedRows, delivered: NonNullable<Ticket['delivered']>): void {
+    ticket.window?.arrive(rows)
+    ticket.delivered = delivered
+    arrival.resolve()
+    arrival = Promise.withResolvers<void>()
+    handOut()
+    onReady()
+  }
+
+  function chunkTicket(shape: TableShape, behind: Ticket | null): ChunkTicket {
+    const ticket = place(shape, behind)
+    return {
+      open: () => open(ticket),
+      deliver(chunk, { after: reached, done }) {
+        const read = { table: shape.id, bytes: chunk.bytes }
+        deliver(ticket, chunk, {
+          write(taken) {
+            const work = workOf(shape, chunk, taken)
+            return work === null ? Promise.resolve() : writeChunk(work, read)
+          },
+          progress: { after: reached, rows: chunk.keys.length, done },
+        })
+      },
+      next: () => chunkTicket(shape, ticket),
+      written: ticket.written.promise,
+      cancel() {
+        // It keeps its place: a chunk behind it that is written must not be counted as if this one were, whatever ends the session now.
+        if (ticket.writing === null) ticket.window = null
+      },
+    }
+  }
+
+  function keysTicket(shape: TableShape, write: (taken: readonly number[]) => Promise<void>): KeysTicket {
+    const ticket = place(shape, null)
+    return {
+      open: () => open(ticket),
+      deliver: (rows) => deliver(ticket, rows, { write, progress: null }),
+      written: ticket.written.promise,
+      cancel() {
+        if (ticket.writing === null) remove(ticket)
+      },
+    }
   }
 
   return {
@@ -372,7 +428,8 @@ export function createBatcher(
       )
     },
     setProgress,
-    placeChunk: (shape) => place(shape, null),
+    placeChunk: (shape) => chunkTicket(shape, null),
+    placeKeys: keysTicket,
     windowRoom() {
       for (const tickets of windows.values())
         for (const ticket of tickets) if (ticket.window?.full === true) return arrival.promise

@@ -14,12 +14,16 @@ export interface ChunkWriter {
    * @param named the error with what is known here of the table that it is about
    */
   write(work: ChunkWork, named: (error: SyncError) => SyncError): Promise<void>
+  /** Rows that the target may refuse: then nothing was written, the promise rejects, and the session goes on. */
+  tryToWrite(work: ChunkWork, named: (error: SyncError) => SyncError): Promise<void>
+  /** The load is done: from now on the writers' connections are closed whenever nothing is being written. */
+  closeWhenIdle(): Promise<void>
   /** Begins nothing more; resolves when nothing is being written. Never rejects. */
   stop(): Promise<void>
 }
 
 export function createChunkWriter(deps: {
-  readonly sink: Pick<Sink, 'applyChunk'>
+  readonly sink: Pick<Sink, 'applyChunk' | 'closeWriters'>
   readonly writers: number
   /** Resolves when every batch sealed so far is confirmed (pump.ts). */
   readonly sealedConfirmed: () => Promise<void>
@@ -30,6 +34,7 @@ export function createChunkWriter(deps: {
   const waiting: (() => void)[] = []
   const running = new Set<Promise<void>>()
   let stopped = false
+  let closesWhenIdle = false
 
   async function takeWriter(): Promise<number> {
     for (;;) {
@@ -45,6 +50,7 @@ export function createChunkWriter(deps: {
     work: ChunkWork,
     sealedConfirmed: Promise<void>,
     named: (error: SyncError) => SyncError,
+    mayBeRefused: boolean,
   ): Promise<void> {
     await sealedConfirmed
     const writer = await takeWriter()
@@ -54,7 +60,7 @@ export function createChunkWriter(deps: {
         throw named(asSyncError(error))
       })
     } catch (error) {
-      stopped = true
+      if (!mayBeRefused || !isRefusal(error)) stopped = true
       throw error
     } finally {
       free.push(writer)
@@ -62,16 +68,44 @@ export function createChunkWriter(deps: {
     }
   }
 
+  function begin(
+    work: ChunkWork,
+    named: (error: SyncError) => SyncError,
+    mayBeRefused: boolean,
+  ): Promise<void> {
+    const written = run(work, deps.sealedConfirmed(), named, mayBeRefused)
+    const task = written
+      .catch((error: unknown) => {
+        if (!mayBeRefused || !isRefusal(error)) onFailure(error)
+      })
+      .finally(() => {
+        running.delete(task)
+        if (closesWhenIdle) void closeIfIdle()
+      })
+    running.add(task)
+    return written
+  }
+
+  async function closeIfIdle(): Promise<void> {
+    if (running.size === 0 && !stopped) await sink.closeWriters()
+  }
+
   return {
-    write(work, named) {
-      const written = run(work, deps.sealedConfirmed(), named)
-      const task = written.catch(onFailure).finally(() => running.delete(task))
-      running.add(task)
-      return written
+    write: (work, named) => begin(work, named, false),
+    tryToWrite: (work, named) => begin(work, named, true),
+    async closeWhenIdle() {
+      closesWhenIdle = true
+      await closeIfIdle()
     },
     async stop() {
       stopped = true
       await Promise.all(running)
     },
   }
+}
+
+/** The target has answered, and its transaction was rolled back. */
+const isRefusal = (error: unknown): boolean => {
+  const { disposition } = asSyncError(error)
+  return disposition === 'block' || disposition === 'reject'
 }

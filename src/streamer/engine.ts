@@ -10,10 +10,12 @@ import { asSyncError, type SyncError } from '../core/errors.ts'
 import type { PipelineLimits } from '../core/limits.ts'
 import type { RejoinRequest } from '../core/pipeline-control.ts'
 import type { StatisticsReport } from '../core/statistics.ts'
+import type { RepairedRow } from '../core/verification.ts'
 import { type Alignment, type AlignmentLimits, createAlignments } from './alignment.ts'
 import { createGates } from './gates.ts'
 import type { EngineOptions } from './options.ts'
 import type { QuarantineContext } from './quarantine.ts'
+import { createRepairs, type RepairRequest } from './repair.ts'
 import { createRetentionGuard } from './retention-guard.ts'
 import { runSession, type SessionEnd } from './session.ts'
 import type { EngineOutcome, EngineStatus } from './status.ts'
@@ -48,6 +50,11 @@ export interface Engine {
   setLimits(limits: PipelineLimits): void
   /** Comes to a stand at one position of the source; one at a time (alignment.ts). @throws SYNC-5120, SYNC-5121 */
   align(limits?: Partial<AlignmentLimits>): Alignment
+  /**
+   * Makes rows at the target what they are at the source, or removes them (repair.ts).
+   * @throws SYNC-5102, 5123 refused; SYNC-5124 cut off; what the target refuses, and then nothing was written of the call's last part
+   */
+  repair(request: RepairRequest): Promise<readonly RepairedRow[]>
   /** When the engine last gave a sign of life, by the clock of performance.now(). Waiting for a retry counts as life. */
   aliveAtMs(): number
 }
@@ -72,6 +79,7 @@ export function createEngine(
   const board = createStatusBoard(gates)
   const drain = new AbortController()
   const alignments = createAlignments()
+  const repairs = createRepairs()
   const fitted = new Set<string>()
   const presumedRenamed = new Set<string>()
   let sessions = 0n
@@ -104,6 +112,7 @@ export function createEngine(
         board,
         gates,
         alignments,
+        repairs,
         drain: drain.signal,
         recheck: deps.recheck,
       })
@@ -112,6 +121,7 @@ export function createEngine(
       throw error
     } finally {
       alignments.leave(reason)
+      repairs.leave()
       guard.use(null)
       await Promise.all([source.close(), target.close()])
     }
@@ -191,6 +201,7 @@ export function createEngine(
     },
     setLimits: (limits) => gates.set(limits),
     align: (limits) => alignments.align(limits),
+    repair: (request) => repairs.repair(request),
     // Who stands still on purpose reads nothing from the source.
     aliveAtMs: () =>
       board.status().phase === 'retrying' || alignments.isStanding() ? performance.now() : board.aliveAtMs(),

@@ -29,6 +29,7 @@ import { createOrderedPump } from './ordered-pump.ts'
 import { createPump, type Pump } from './pump.ts'
 import { createSessionQuarantine, type QuarantineContext, type SessionQuarantine } from './quarantine.ts'
 import { reform } from './recovery.ts'
+import { type Repairs, repairKeys } from './repair.ts'
 import type { Router } from './router.ts'
 import { settleScope } from './scope-progress.ts'
 import type { StatusBoard } from './status-board.ts'
@@ -41,6 +42,7 @@ export interface SessionContext extends DefinitionContext, QuarantineContext {
   readonly board: StatusBoard
   readonly gates: Gates
   readonly alignments: Alignments
+  readonly repairs: Repairs
   /** Aborted when the engine is to drain. */
   readonly drain: AbortSignal
 }
@@ -162,16 +164,17 @@ async function runWithSink(
     const batches = pumpFor(context, quarantine, batcher, applier, size, sink, end.reject)
     pump = batches
     board.pump(pump)
-    chunks = createChunkWriter({
+    const writer = createChunkWriter({
       sink,
       writers: loadWriters(options),
       sealedConfirmed: () => batches.sealedConfirmed(),
       onFailure: end.reject,
     })
+    chunks = writer
 
     const ends = { source: source.pressure, target: context.target.pressure }
     runThrottle(context.gates, ends, loadAbort.signal).catch(end.reject)
-    runLoad(context, batcher, pump, sink, router, shapes, load, loadAbort.signal).catch(end.reject)
+    runLoad(context, batcher, pump, writer, sink, router, shapes, load, loadAbort.signal).catch(end.reject)
     const turnstile = createTurnstile(context.gates.stream, router, {
       beforeWaiting: () => pump?.kick(),
       onHeld: (commitTimeUs) => board.held(commitTimeUs),
@@ -187,6 +190,20 @@ async function runWithSink(
       keyOrdinals: keyOrdinalsBy(shapes, router),
       heldBackBy: () => context.gates.stream.heldBackBy(),
     })
+    context.repairs.enter((request) =>
+      repairKeys(
+        {
+          snapshot: source.snapshot,
+          batcher,
+          writer,
+          router,
+          shapes,
+          incomplete: () => [...loadingTables(options, shapes, batcher), ...quarantine.parkedTables()],
+          signal: loadAbort.signal,
+        },
+        request,
+      ),
+    )
     const consume = consumeLog(context, quarantine, batcher, pump, turnstile, standstill, events, rest)
     const released = Promise.withResolvers<SessionEnd>()
     quarantine.rejoin(pump, () => released.resolve({ kind: 'restart' })).catch(end.reject)
@@ -251,8 +268,9 @@ const loadingTables = (
     .filter((table) => load.enabled && batcher.progress(table)?.done !== true)
     .map((table) => ({ table, why: 'loading' }))
 
+/** One at least: repairs need it. It is connected when it has something to write. */
 const loadWriters = ({ load }: EngineOptions): number =>
-  load.enabled ? Math.min(load.chunksInFlight, maxLoadWriters) : 0
+  load.enabled ? Math.min(load.chunksInFlight, maxLoadWriters) : 1
 
 /** A key says how far a load got only in the order in which it was the last one; otherwise the table is loaded from its start. */
 function inPresentOrder(progress: LoadProgress, shapes: readonly TableShape[]): LoadProgress {
@@ -336,6 +354,7 @@ async function runLoad(
   context: SessionContext,
   batcher: Batcher,
   pump: Pump,
+  writer: ChunkWriter,
   sink: Sink,
   router: Router,
   shapes: readonly TableShape[],
@@ -377,8 +396,8 @@ async function runLoad(
       signal,
     })
     await pump.flush()
-    await sink.closeWriters()
   }
+  await writer.closeWhenIdle()
   await catchUp(context, batcher, pump, signal)
 }
 

@@ -5,6 +5,7 @@
  * invariants of DATA-PATH 1, for parked tables as well: nothing of them is written.
  */
 import type {
+  AsText,
   BatchHeader,
   ChangeStream,
   ChunkRows,
@@ -89,6 +90,12 @@ const wide: TableShape = {
 const widened = (shape: TableShape): TableShape => (shape.id.name === 'n' ? wide : shape)
 /** As a table with all columns would have it. */
 export const whole = (row: Row): Row => (row.length === 3 ? [...row, null] : row)
+
+/** All that a key of the table ever is. */
+export const possibleKeys = (shape: TableShape): Value[] =>
+  shape.id.name === 'n'
+    ? Array.from({ length: 12 }, (_, n) => n)
+    : Array.from({ length: 8 }, (_, n) => [String.fromCharCode(97 + n), String.fromCharCode(65 + n)]).flat()
 
 /** How the server compares: text without regard to case. */
 const folded = (value: Value): string => (typeof value === 'string' ? `s${value.toLowerCase()}` : `i${value}`)
@@ -236,6 +243,33 @@ export class MemorySource {
       await turn(this.random)
       if (fails()) throw lost()
     }
+    /** By the rule of the data path, with anything happening between its steps. */
+    const read = async (
+      passed: Position,
+      select: () => Row[],
+      maxBytes: number,
+      asText: AsText | null,
+    ): Promise<ChunkRows> => {
+      await this.executes(Number(passed.token))
+      await step()
+      const low = this.executed
+      await step()
+      const all = select()
+      const rows = this.random() < 0.2 && all.length > 1 ? all.slice(0, 1) : all
+      await step()
+      const high = { file: 1, offset: this.written * 1000 }
+      await step()
+      return {
+        keys: rows.map((row) => keyOf(row, [0])),
+        lastKey: rows.length === 0 ? null : [rows.at(-1)?.[0] as Value],
+        rows: asText?.format === textFormat ? [] : rows,
+        text: asText?.format === textFormat ? textOf(rows, asText.columns) : null,
+        isInLow: (id) => Number(id) <= low,
+        high,
+        bytes: maxBytes,
+        complete: rows.length === all.length,
+      }
+    }
     return {
       schemas: async () => ['s'],
       tables: async () => {
@@ -260,26 +294,12 @@ export class MemorySource {
           const left = this.range(table, after, null)
           return left.length > rows ? [(left[rows - 1] as Row)[0] as Value] : null
         },
-        read: async (chunk, passed, _, maxBytes, asText): Promise<ChunkRows> => {
-          await this.executes(Number(passed.token))
-          await step()
-          const low = this.executed
-          await step()
-          const all = this.range(chunk.table, chunk.after, chunk.upTo)
-          const rows = this.random() < 0.2 && all.length > 1 ? all.slice(0, 1) : all
-          await step()
-          const high = { file: 1, offset: this.written * 1000 }
-          await step()
-          return {
-            keys: rows.map((row) => keyOf(row, [0])),
-            lastKey: rows.length === 0 ? null : [rows.at(-1)?.[0] as Value],
-            rows: asText?.format === textFormat ? [] : rows,
-            text: asText?.format === textFormat ? textOf(rows, asText.columns) : null,
-            isInLow: (id) => Number(id) <= low,
-            high,
-            bytes: maxBytes,
-            complete: rows.length === all.length,
-          }
+        read: (chunk, passed, _, maxBytes, asText) =>
+          read(passed, () => this.range(chunk.table, chunk.after, chunk.upTo), maxBytes, asText ?? null),
+        readKeys: (table, keys, passed, _, maxBytes) => {
+          const named = new Set(keys.map(([key]) => folded(key as Value)))
+          const isNamed = (row: Row): boolean => named.has(folded(row[0] as Value))
+          return read(passed, () => this.range(table, null, null).filter(isNamed), maxBytes, null)
         },
       },
       close: async () => {},
@@ -420,6 +440,7 @@ export class MemoryTarget {
   readonly violations: string[] = []
   /** Commits after which the loaded tables were compared with the source's of that moment. */
   committedStates = 0
+  isTampered = false
   readonly parked = new Map<string, ParkedTable>()
   /** Under which epoch. A lost lane's last write may come late until the next takeover. */
   private readonly parkedUnder = new Map<string, bigint>()
@@ -548,10 +569,18 @@ export class MemoryTarget {
           [work],
         )
       },
-      applyChunk: (writer, { destination, rows, text }) => {
+      applyChunk: (writer, { destination, rows, text, removals = [] }) => {
         const upserts = text === null ? rows : rowsOf(text)
         const work = { tables: [{ destination, removals: [], upserts }] }
-        return transaction(8 + writer, () => this.write(work, mine), [work])
+        const body = (): void => {
+          const there = this.tables.get(destination.id.name) as Map<string, Row>
+          for (const [key] of removals) {
+            const name = folded(key as Value)
+            if (there.get(name)?.[0] === key) there.delete(name)
+          }
+          this.write(work, mine)
+        }
+        return transaction(8 + writer, body, [work])
       },
       textFormat: () => (this.random() < 0.5 ? textFormat : null),
       closeWriters: async () => {},
@@ -692,7 +721,7 @@ export class MemoryTarget {
 
   /** DATA-PATH 1: every row that is there equals the source's row at the position. */
   private checkBoundary(position: Position): void {
-    if (position.ordinal > 0) return
+    if (position.ordinal > 0 || this.isTampered) return
     const source = this.source.states[Number(position.token)] as Tables
     for (const [name, rows] of this.tables) {
       // What left behind its rows is nobody's business.
@@ -709,11 +738,27 @@ export class MemoryTarget {
 
   /** DATA-PATH 8: tables whose load is done are as the source's were. */
   private checkLoaded(position: Position): void {
-    if (position.ordinal > 0) return
+    if (position.ordinal > 0 || this.isTampered) return
     const loaded = (name: string): boolean => this.load.get(`s.${name}`)?.done === true
     for (const line of this.differences(Number(position.token), loaded))
       this.violations.push(`committed at ${position.token}: ${line}`)
     this.committedStates++
+  }
+
+  /**
+   * Somebody else writes: a row of a loaded table is lost, changed (its key may get other bytes that are equal for the server), or one too many. What
+   * is compared with the source from then on is the business of repairs.
+   */
+  tamper(): void {
+    const shape = shapes[Math.floor(this.random() * shapes.length)] as TableShape
+    const { name } = shape.id
+    if (this.load.get(`s.${name}`)?.done !== true || this.parked.size > 0) return
+    const rows = this.tables.get(name) as Map<string, Row>
+    const keys = possibleKeys(shape)
+    const key = keys[Math.floor(this.random() * keys.length)] as Value
+    this.isTampered = true
+    if (rows.has(folded(key)) && this.random() < 0.5) rows.delete(folded(key))
+    else rows.set(folded(key), [key, null, -1, null])
   }
 
   /** The tables as they are now. */

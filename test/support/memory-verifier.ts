@@ -3,14 +3,15 @@
  * `reached` to a release that resolves the target is the source at the position told, and rows of the source's snapshot that differ from
  * that position are named as in doubt.
  */
-import { asSyncError } from '../../src/core/errors.ts'
+import { asSyncError, type ErrorCode } from '../../src/core/errors.ts'
 import { tableName } from '../../src/core/schema.ts'
-import type { Reached } from '../../src/core/verification.ts'
+import type { Reached, RepairedRow } from '../../src/core/verification.ts'
 import type { Engine } from '../../src/streamer/engine.ts'
 import {
   exact,
   type MemorySource,
   type MemoryTarget,
+  possibleKeys,
   type Random,
   shapes,
   type Tables,
@@ -20,6 +21,10 @@ import {
 export interface MemoryVerifier {
   /** Begins an alignment; it goes its way beside the history. */
   align(engine: Engine, takesPart: readonly string[]): void
+  /** Begins to repair random rows, or all that there could ever be. */
+  repair(engine: Engine, takesPart: readonly string[], what?: 'some' | 'all'): void
+  /** Keys by what became of them. */
+  readonly repaired: Readonly<Record<RepairedRow['outcome'], number>>
   isBusy(): boolean
   /** Resolves when all that were begun are over. */
   settled(): Promise<void>
@@ -35,6 +40,7 @@ export function createMemoryVerifier(
 ): MemoryVerifier {
   const violations: string[] = []
   const running = new Set<Promise<void>>()
+  const repaired = { written: 0, removed: 0, overtaken: 0 }
   let aligned = 0
 
   const moments = async (): Promise<void> => {
@@ -103,23 +109,42 @@ export function createMemoryVerifier(
     aligned++
     const state = Number(reached.position.token)
     const compared = takesPart.filter((name) => !held.incomplete.some(({ table }) => table === name))
+    if (target.isTampered) return
     for (const each of found)
       for (const line of differing(each, state, compared)) violations.push(`aligned at ${state}: ${line}`)
     for (const key of unnamed(snapshot, compared, reached))
       violations.push(`aligned at ${state}: ${key} is otherwise in the snapshot, and not in doubt`)
   }
 
+  async function repair(engine: Engine, takesPart: readonly string[], what: 'some' | 'all'): Promise<void> {
+    for (const shape of shapes.filter(({ id }) => takesPart.includes(tableName(id)))) {
+      if (what === 'some' && random() < 0.3) continue
+      const share = random()
+      const keys = possibleKeys(shape).filter(() => what === 'all' || random() < share)
+      const rows = await engine.repair({ table: tableName(shape.id), keys: keys.map((key) => [key]) })
+      if (rows.length !== keys.length) violations.push(`${rows.length} of ${keys.length} keys are told of`)
+      for (const { outcome } of rows) repaired[outcome]++
+    }
+  }
+
+  /** @param allowed what may come of it, by no fault of the engine */
+  function begin(work: Promise<void>, allowed: readonly ErrorCode[]): void {
+    const task = work
+      .catch((error: unknown) => {
+        const { code, message } = asSyncError(error)
+        if (!allowed.includes(code)) violations.push(`${code} ${message}`)
+      })
+      .finally(() => running.delete(task))
+    running.add(task)
+  }
+
   return {
-    align(engine, takesPart) {
-      const task = run(engine, takesPart)
-        .catch((error: unknown) => {
-          const { code, message } = asSyncError(error)
-          // Lost, or somebody else has it.
-          if (code !== 'SYNC-5120' && code !== 'SYNC-5121') violations.push(message)
-        })
-        .finally(() => running.delete(task))
-      running.add(task)
-    },
+    // Lost, or somebody else has it.
+    align: (engine, takesPart) => begin(run(engine, takesPart), ['SYNC-5120', 'SYNC-5121']),
+    // Not loaded yet or parked; cut off, by the end of a session or of a link; refused where the history has it.
+    repair: (engine, takesPart, what = 'some') =>
+      begin(repair(engine, takesPart, what), ['SYNC-5123', 'SYNC-5124', 'SYNC-2101', 'SYNC-3302']),
+    repaired,
     isBusy: () => running.size > 0,
     async settled() {
       await Promise.all(running)

@@ -65,6 +65,8 @@ export interface TableSelect {
   readonly orderBy: string
   /** Conditions for `after < key` and `key <= upTo`; none: an empty string. */
   between(after: readonly Value[] | null, upTo: readonly Value[] | null, where: string | null): string
+  /** The same for named keys. */
+  among(keys: readonly (readonly Value[])[], where: string | null): string
 }
 
 /** @throws SYNC-2202 for a table without a primary key */
@@ -87,6 +89,14 @@ export function tableSelect(table: TableShape): TableSelect {
       if (upTo !== null) conditions.push(keyBeyond(keyShape, upTo, '<', '<='))
       if (where !== null) conditions.push(`(${where})`)
       return conditions.length === 0 ? '' : ` WHERE ${conditions.join(' AND ')}`
+    },
+    among(keys, where) {
+      const named = keys.map((values) =>
+        keyShape
+          .map(({ name, type }, part) => `${identifier(name)} = ${literal(values[part] as Value, type)}`)
+          .join(' AND '),
+      )
+      return ` WHERE (${named.map((condition) => `(${condition})`).join(' OR ')})${where === null ? '' : ` AND (${where})`}`
     },
   }
 }

@@ -95,6 +95,31 @@ export function createSnapshotReader(
       }
     },
 
+    async readKeys(table, keys, passed, where, maxBytes) {
+      const select = selectOf(table)
+      const { chunk, ...place } = await pool.use((connection) =>
+        readers[productOf(connection.version)](connection, {
+          sql: `SELECT ${select.rowColumns} FROM ${select.from}${select.among(keys, where)} ORDER BY ${select.orderBy}`,
+          decoders: select.rowDecoders,
+          maxBytes,
+          passed,
+          waitSeconds: visibilityWaitSeconds,
+          readEnd: () => pool.use(readLogEnd),
+        }),
+      )
+      const key = table.primaryKey?.ordinals ?? []
+      const { rows, bytes, complete } = chunk
+      return {
+        ...place,
+        keys: rows.map((row) => keyOf(row, key)),
+        lastKey: null,
+        rows,
+        text: null,
+        bytes,
+        complete,
+      }
+    },
+
     estimateRows: (id) =>
       pool.use(async (connection) => {
         // MySQL's cached statistics may be a day old, and are empty for a new table.

@@ -157,6 +157,9 @@ const createScriptedEngine = (
     status,
     takeStatistics: () => null,
     setLimits: () => {},
+    repair: async () => {
+      throw new Error('not scripted')
+    },
     align: () => {
       throw new Error('not scripted')
     },

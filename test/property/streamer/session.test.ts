@@ -3,7 +3,8 @@
  * dead sessions and engines that are replaced, with other limits, and with tables that leave and come back: whatever happens, both sides end equal, no row goes back, no lane runs twice, and every
  * batch boundary is a subset of the source. A target that refuses rows parks their tables: the others
  * never stop, nothing of a parked table is written, and once it has rejoined it is equal too. Whoever aligns an engine
- * meanwhile finds the target, whenever looked at until the release, exactly as the source was at the position told.
+ * meanwhile finds the target, whenever looked at until the release, exactly as the source was at the position told. Repairs of any rows at any time
+ * change nothing of all that, and mend what somebody else has done to the target.
  */
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
@@ -15,7 +16,7 @@ import { createEngine, type Engine } from '../../../src/streamer/engine.ts'
 import type { EngineOptions, Order } from '../../../src/streamer/options.ts'
 import type { EngineOutcome } from '../../../src/streamer/status.ts'
 import { createRandom, MemorySource, MemoryTarget } from '../../support/memory-stores.ts'
-import { createMemoryVerifier } from '../../support/memory-verifier.ts'
+import { createMemoryVerifier, type MemoryVerifier } from '../../support/memory-verifier.ts'
 
 const rule = {
   match: 's.*',
@@ -44,10 +45,16 @@ interface History {
   readonly parkings: number
   /** Alignments that stood until they were released. */
   readonly aligned: number
+  /** Keys that were repaired, and how. */
+  readonly repaired: MemoryVerifier['repaired']
 }
 
 /** @param orders each engine of the history has one of them */
-async function runHistory(seed: number, orders: readonly Order[], withRefusals = false): Promise<History> {
+async function runHistory(
+  seed: number,
+  orders: readonly Order[],
+  { withRefusals = false, isTampered = false } = {},
+): Promise<History> {
   const random = createRandom(seed)
   const source = new MemorySource(random)
   const target = new MemoryTarget(random, source)
@@ -107,7 +114,7 @@ async function runHistory(seed: number, orders: readonly Order[], withRefusals =
   let current = start()
   const all = [current]
   const verifier = createMemoryVerifier(random, source, target)
-  const isVerified = random() < 0.5
+  const isVerified = isTampered || random() < 0.5
   for (let i = 0; i < 60; i++) {
     if (random() < 0.7) source.commit()
     if (random() < 0.08) source.define()
@@ -127,6 +134,7 @@ async function runHistory(seed: number, orders: readonly Order[], withRefusals =
           compared: 0,
           parkings: 0,
           aligned: 0,
+          repaired: verifier.repaired,
         }
       current = start()
       all.push(current)
@@ -144,8 +152,10 @@ async function runHistory(seed: number, orders: readonly Order[], withRefusals =
     // Of a zombie, now and then.
     if (isVerified && !verifier.isBusy() && random() < 0.5) {
       const { engine, tables } = random() < 0.8 ? current : (all.at(-2) ?? current)
-      verifier.align(engine, tables)
+      if (random() < 0.6) verifier.align(engine, tables)
+      if (random() < 0.6) verifier.repair(engine, tables)
     }
+    if (isTampered && random() < 0.1) target.tamper()
     const turns = Math.floor(random() * (verifier.isBusy() ? 40 : 4))
     for (let n = turns; n > 0; n--) await new Promise((resolve) => setImmediate(resolve))
   }
@@ -174,6 +184,10 @@ async function runHistory(seed: number, orders: readonly Order[], withRefusals =
   }
   // Tables that are parked, or may be so at any moment, do not stand in the way of the others.
   await settled(() => true)
+  if (isTampered) {
+    verifier.repair(current.engine, current.tables, 'all')
+    await verifier.settled()
+  }
   const before = target.differences()
   isNarrow = false
   if (target.parked.size > 0) {
@@ -196,8 +210,11 @@ async function runHistory(seed: number, orders: readonly Order[], withRefusals =
     compared: target.committedStates,
     parkings: parkings.size,
     aligned: verifier.aligned(),
+    repaired: verifier.repaired,
   }
 }
+
+const outcomes = ['written', 'removed', 'overtaken'] as const
 
 const runs = Number(process.env['SYNCLINE_HISTORIES'] ?? 300)
 
@@ -208,6 +225,7 @@ it.each<readonly [string, readonly Order[]]>([
 ])(`holds the invariants over ${runs} histories %s`, { timeout: 600_000 }, async (_, orders) => {
   let compared = 0
   let aligned = 0
+  const repaired = { written: 0, removed: 0, overtaken: 0 }
   await fc.assert(
     fc.asyncProperty(fc.integer({ min: 0, max: 2 ** 31 }), async (seed) => {
       const history = await runHistory(seed, orders)
@@ -215,18 +233,20 @@ it.each<readonly [string, readonly Order[]]>([
       expect(history.differences).toEqual([])
       compared += history.compared
       aligned += history.aligned
+      for (const outcome of outcomes) repaired[outcome] += history.repaired[outcome]
     }),
     { numRuns: runs, endOnFailure: true },
   )
   expect(compared).toBeGreaterThan(runs)
   expect(aligned).toBeGreaterThan(runs / 5)
+  for (const outcome of outcomes) expect(repaired[outcome]).toBeGreaterThan(runs / 20)
 })
 
 it(`parks what is refused and lets it rejoin, over ${runs} histories`, { timeout: 600_000 }, async () => {
   let parkings = 0
   await fc.assert(
     fc.asyncProperty(fc.integer({ min: 0, max: 2 ** 31 }), async (seed) => {
-      const end = await runHistory(seed, ['merged'], true)
+      const end = await runHistory(seed, ['merged'], { withRefusals: true })
       expect(end.violations).toEqual([])
       expect(end.differences).toEqual([])
       parkings += end.parkings
@@ -235,4 +255,17 @@ it(`parks what is refused and lets it rejoin, over ${runs} histories`, { timeout
   )
   // Otherwise nothing was tried.
   expect(parkings).toBeGreaterThan(runs / 2)
+})
+
+it(`mends what somebody else has done to the target, over ${runs} histories`, {
+  timeout: 600_000,
+}, async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.integer({ min: 0, max: 2 ** 31 }), async (seed) => {
+      const end = await runHistory(seed, ['merged', 'global'], { isTampered: true })
+      expect(end.violations).toEqual([])
+      expect(end.differences).toEqual([])
+    }),
+    { numRuns: runs, endOnFailure: true },
+  )
 })

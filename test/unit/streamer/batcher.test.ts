@@ -181,7 +181,7 @@ it('a chunk is written behind the batches that were sealed before it', async () 
   )
   const written: number[] = []
   const writer = createChunkWriter({
-    sink: { applyChunk: async (_, { rows }) => void written.push(rows.length) },
+    sink: { closeWriters: async () => {}, applyChunk: async (_, { rows }) => void written.push(rows.length) },
     writers: 1,
     sealedConfirmed: () => pump.sealedConfirmed(),
     onFailure: () => {},

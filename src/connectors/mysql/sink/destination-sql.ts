@@ -31,6 +31,8 @@ export interface DestinationSql {
   rowText(row: Row): string
   /** The key of a row as an element of that list. */
   keyText(key: readonly Value[]): string
+  /** Removes the row with these bytes for a key, and none that a collation calls equal. */
+  exactRemoval(key: readonly Value[]): string
   /** Ordinals of ENUM columns whose value 0 strict mode refuses; empty for nearly all tables. */
   readonly enumOrdinals: readonly number[]
   /** A row with value 0 in an ENUM column, in statements of its own. */
@@ -95,6 +97,17 @@ export function destinationSql(destination: Destination, dialect: WriteDialect):
     removeSeparator: isDisjunction ? ' OR ' : ',',
     rowText,
     keyText,
+    exactRemoval(key) {
+      const conditions = keyOrdinals.map((ordinal, part) => {
+        const name = keyNames[part] as string
+        const value = (keyWriters[part] as ValueWriter)(key[part] as Value)
+        const bytes = (sql: string): string => `CAST(CONVERT(${sql} USING utf8mb4) AS BINARY)`
+        return destination.columns[ordinal]?.type.kind === 'text'
+          ? `${name} = ${value} AND ${bytes(name)} = ${bytes(value)}`
+          : `${name} = ${value}`
+      })
+      return `DELETE ${hint}FROM ${table} WHERE ${conditions.join(' AND ')}`
+    },
     enumOrdinals,
     emptyEnumStatements(row) {
       // The guard needs strict mode, the value 0 needs its absence: first the row with another value there, then that value alone.

@@ -30,7 +30,7 @@ import {
 } from './mark-table.ts'
 import { openTransaction } from './parts-transaction.ts'
 import { parkStatements, releaseStatements } from './quarantine-table.ts'
-import { createStatementBuilder, type StatementBuilder } from './statements.ts'
+import { createStatementBuilder, type StatementBuilder, type WriteStatement } from './statements.ts'
 import { takeMarks } from './takeover.ts'
 import { type WriteDialect, writeDialects } from './write-dialect.ts'
 import { runTransaction } from './write-transaction.ts'
@@ -200,13 +200,17 @@ export async function createSink(
     works: readonly LaneWork[],
     tail: readonly string[],
     mayCommit?: Promise<void>,
+    first: () => Iterable<WriteStatement> = () => [],
   ): Promise<void> =>
     exclusively(slot, (connection, { ownership }) =>
       runTransaction(connection, {
         ownership,
         slot,
         head: beginWithMark(ownership, slot, assignments, condition),
-        statements: () => builder.statements(works),
+        statements: function* () {
+          yield* first()
+          yield* builder.statements(works)
+        },
         single: (destination, row) => builder.single(destination, row),
         tail,
         maxPacketBytes,
@@ -314,13 +318,15 @@ export async function createSink(
       usedLanes()
     },
 
-    async applyChunk(writer, { destination, rows, text }) {
+    async applyChunk(writer, { destination, rows, text, removals = [] }) {
       const slot = options.lanes + writer
       if (owned === null) throw new SyncError('SYNC-9001', 'a write before takeOver')
       await openNamed(slot, 'load')
       if (text !== null && (await loadLines(slot, destination, text))) return
       const upserts = text === null ? rows : rowsOfText(text, destination)
-      await transact(slot, [], null, [{ tables: [{ destination, removals: [], upserts }] }], [])
+      const work = { tables: [{ destination, removals: [], upserts }] }
+      const first = () => builder.exactRemovals(destination, removals)
+      await transact(slot, [], null, [work], [], undefined, first)
     },
 
     textFormat(destination) {

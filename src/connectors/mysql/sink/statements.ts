@@ -41,6 +41,8 @@ export interface StatementLimits {
 export interface StatementBuilder {
   /** All removals of all the works, then all upserts. */
   statements(works: readonly LaneWork[]): Generator<WriteStatement>
+  /** One for each key: its own bytes alone, not what a collation calls equal. */
+  exactRemovals(destination: Destination, keys: readonly Row[]): Generator<WriteStatement>
   /** One upsert of one row alone, for the search of an offending row. */
   single(destination: Destination, row: Row): readonly string[]
 }
@@ -123,6 +125,10 @@ export function createStatementBuilder(limits: StatementLimits): StatementBuilde
     *statements(works) {
       for (const work of works) for (const table of work.tables) yield* removals(table)
       for (const work of works) for (const table of work.tables) yield* upserts(table)
+    },
+    *exactRemovals(destination, keys) {
+      const sql = sqlOf(destination)
+      for (const key of keys) yield { sql: sql.exactRemoval(key), destination, kind: 'removal', rows: [key] }
     },
     single(destination, row) {
       const sql = sqlOf(destination)
