@@ -19,18 +19,19 @@ import type { Relay } from '../store/store.ts'
 import type { Alignment } from '../streamer/alignment.ts'
 import type { Engine } from '../streamer/engine.ts'
 import type { Log } from '../telemetry/log.ts'
+import { createRepairWatch } from './repair-watch.ts'
 
 const lookIntervalMs = 500
 const busyLookIntervalMs = 20
 
 export interface AlignmentWatch {
   /** Brings the engine what is asked of it, until the returned function is called. */
-  follow(mark: EngineMark, engine: Pick<Engine, 'align'>): () => void
+  follow(mark: EngineMark, engine: Pick<Engine, 'align' | 'repair'>): () => void
 }
 
 interface Follower {
   readonly mark: EngineMark
-  readonly engine: Pick<Engine, 'align'>
+  readonly engine: Pick<Engine, 'align' | 'repair'>
 }
 
 /** An alignment of an engine of this host. */
@@ -49,6 +50,7 @@ export function createAlignmentWatch(relay: Relay, log: Pick<Log, 'warn'>): Alig
   let isAway = false
   let isLooking = false
   let wake = new AbortController()
+  const repairs = createRepairWatch(relay.repairs, utter)
 
   function say(
     id: string,
@@ -56,9 +58,16 @@ export function createAlignmentWatch(relay: Relay, log: Pick<Log, 'warn'>): Alig
     to: AlignmentState,
     words?: AlignmentWords,
   ): void {
-    unsaid.push(() => void relay.alignments.move(id, from, to, words))
+    utter(() => void relay.alignments.move(id, from, to, words))
+  }
+
+  function utter(word: () => void): void {
+    unsaid.push(word)
     attempt(speak)
   }
+
+  const engineOf = (mark: EngineMark): Follower['engine'] | undefined =>
+    [...followers].find((follower) => isSame(follower.mark, mark))?.engine
 
   function speak(): void {
     for (let next = unsaid[0]; next !== undefined; next = unsaid[0]) {
@@ -120,13 +129,14 @@ export function createAlignmentWatch(relay: Relay, log: Pick<Log, 'warn'>): Alig
     speak()
     const version = relay.dataVersion()
     if (version === seenVersion) return
+    repairs.look(engineOf)
     const open = relay.alignments.open()
     for (const record of open) {
       const entry = underWay.get(record.id)
       if (entry !== undefined) goOn(record, entry)
       else if (record.state === 'asked') {
-        const follower = [...followers].find(({ mark }) => isSame(mark, record))
-        if (follower !== undefined) take(record, follower.engine)
+        const engine = engineOf(record)
+        if (engine !== undefined) take(record, engine)
       }
     }
     for (const [id, { alignment }] of underWay) {
@@ -143,7 +153,8 @@ export function createAlignmentWatch(relay: Relay, log: Pick<Log, 'warn'>): Alig
     isLooking = true
     while (followers.size > 0) {
       attempt(look)
-      const ms = underWay.size > 0 || unsaid.length > 0 ? busyLookIntervalMs : lookIntervalMs
+      const ms =
+        underWay.size > 0 || repairs.isBusy() || unsaid.length > 0 ? busyLookIntervalMs : lookIntervalMs
       await delay(ms, undefined, { ref: false, signal: wake.signal }).catch(() => {})
     }
     isLooking = false
@@ -151,7 +162,10 @@ export function createAlignmentWatch(relay: Relay, log: Pick<Log, 'warn'>): Alig
 
   return {
     follow(mark, engine) {
-      attempt(() => relay.alignments.loseTaken(mark, 'another engine of the pipeline has begun'))
+      attempt(() => {
+        relay.alignments.loseTaken(mark, 'another engine of the pipeline has begun')
+        repairs.begin(mark)
+      })
       const follower = { mark, engine }
       followers.add(follower)
       // What was asked before is looked for, whether or not anything has changed since.

@@ -10,6 +10,7 @@ import { type Database, openDatabase } from './database.ts'
 import { createEndpointStore, type EndpointStore } from './endpoints.ts'
 import { createParkedTableStore, type ParkedTableStore } from './parked-tables.ts'
 import { createPipelineStore, type PipelineStore } from './pipelines.ts'
+import { createRepairStore, type RepairStore } from './repairs.ts'
 import { createReportStore, type ReportStore } from './reports.ts'
 
 export interface Store {
@@ -19,6 +20,7 @@ export interface Store {
   readonly reports: ReportStore
   readonly parkedTables: ParkedTableStore
   readonly alignments: AlignmentStore
+  readonly repairs: RepairStore
   /** Everything that `body` does is done whole, or not at all when it throws. */
   write<T>(body: () => T): T
   /** A number that is another one once another process has changed anything. */
@@ -46,6 +48,7 @@ export function openReportWriter(path: string): ReportWriter {
 /** Words between verifications and engines, as an engine's process has them. */
 export interface Relay {
   readonly alignments: AlignmentStore
+  readonly repairs: RepairStore
   dataVersion: Store['dataVersion']
   close(): void
 }
@@ -58,6 +61,7 @@ export function openRelay(path: string): Relay {
   const database = openHasty(path)
   return {
     alignments: createAlignmentStore(database),
+    repairs: createRepairStore(database),
     dataVersion: () => dataVersionOf(database),
     close: () => database.close(),
   }
@@ -89,6 +93,7 @@ export function openStore(path: string, now: () => Date = () => new Date()): Sto
     parkedTables: createParkedTableStore(database, audit),
     reports: createReportStore(database),
     alignments: createAlignmentStore(database),
+    repairs: createRepairStore(database),
     write: (body) => database.write(body),
     dataVersion: () => dataVersionOf(database),
     ping: () => {

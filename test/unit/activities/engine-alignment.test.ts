@@ -8,10 +8,19 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { createAlignmentWatch } from '../../../src/activities/alignment-watch.ts'
 import { alignEngine } from '../../../src/activities/engine-alignment.ts'
+import { repairThroughEngine } from '../../../src/activities/engine-repair.ts'
+import { tableName } from '../../../src/core/schema.ts'
+import type { Value } from '../../../src/core/value.ts'
 import type { RunTo } from '../../../src/core/verification.ts'
 import { openRelay, openStore, type Relay, type Store } from '../../../src/store/store.ts'
 import { createEngine, type Engine } from '../../../src/streamer/engine.ts'
-import { createRandom, MemorySource, MemoryTarget } from '../../support/memory-stores.ts'
+import {
+  createRandom,
+  MemorySource,
+  MemoryTarget,
+  possibleKeys,
+  shapes,
+} from '../../support/memory-stores.ts'
 
 const mark = { pipeline: 'orders', incarnation: 1, shard: '' }
 const noLog = { warn: () => {} }
@@ -20,6 +29,7 @@ let folder: string
 let store: Store
 let relay: Relay
 let source: MemorySource
+let target: MemoryTarget
 let engine: Engine
 let lastEpoch = 1_000n
 const closing: (() => unknown)[] = []
@@ -29,7 +39,7 @@ async function startEngine(): Promise<Engine> {
   source = new MemorySource(random)
   for (let i = 0; i < 20; i++) source.commit()
   source.settleAll()
-  const target = new MemoryTarget(random, source)
+  target = new MemoryTarget(random, source)
   lastEpoch += 1_000n
   const started = createEngine(
     {
@@ -161,4 +171,43 @@ it('loses an alignment when the pipeline is paused', async () => {
   const alignment = await align()
   engine.drain()
   await expect(alignment.runTo(toTheEnd())).rejects.toThrow('paused')
+})
+
+const repair = (table: string, keys: readonly Value[]) =>
+  repairThroughEngine({
+    store,
+    pipeline: 'orders',
+    incarnation: 1,
+    table,
+    keys: keys.map((key) => [key]),
+    signal: new AbortController().signal,
+  })
+
+it('has rows repaired, and is told what became of each', async () => {
+  follow()
+  for (let i = 0; i < 20; i++) target.tamper()
+  expect(target.differences()).not.toEqual([])
+  for (const shape of shapes) {
+    const keys = possibleKeys(shape)
+    const repaired = await repair(tableName(shape.id), keys)
+    expect(repaired.map(({ key }) => key)).toEqual(keys.map((key) => [key]))
+    expect(new Set(repaired.map(({ outcome }) => outcome))).toEqual(new Set(['written', 'removed']))
+  }
+  expect(target.differences()).toEqual([])
+})
+
+it('refuses tables that take no part, and keys that are not as the source writes them', async () => {
+  follow()
+  await expect(repair('s.none', [1])).rejects.toMatchObject({ code: 'SYNC-5123' })
+  await expect(repair('s.n', ['1'])).rejects.toMatchObject({ code: 'SYNC-5102' })
+})
+
+it('tells that a repair was cut off when another engine has begun', async () => {
+  const unfollow = follow()
+  unfollow()
+  const asked = repair('s.n', [1])
+  const [request] = store.repairs.asked()
+  store.repairs.take(String(request?.id))
+  follow(await startEngine())
+  await expect(asked).rejects.toMatchObject({ code: 'SYNC-5124' })
 })
