@@ -158,7 +158,7 @@ async function repairPart(
     const present = new Set(read.keys)
     missing = named.filter(({ text }) => !present.has(text))
     windowKeys = [...read.keys, ...missing.map(({ text }) => text)]
-    ticket.deliver({ keys: windowKeys, isInLow: read.isInLow, high: read.high })
+    ticket.deliver({ keys: windowKeys, isInLow: (id) => read.isInLow(id), high: read.high })
     await orCutOff(ticket.written, signal)
     if (refused !== null) throw refused
     return named.map(({ key, text }) => {
