@@ -8,7 +8,7 @@ import { parseFilter } from '../core/filter.ts'
 import type { Endpoint } from './endpoint.ts'
 import { type ConfigIssue, type FieldPath, issue } from './issue.ts'
 import type { Pipeline, PipelineSpec, TableRuleSpec } from './pipeline.ts'
-import { patternCovers } from './table-pattern.ts'
+import { patternCovers, patternsMeet } from './table-pattern.ts'
 
 export function combinationIssues(spec: PipelineSpec): ConfigIssue[] {
   const found: ConfigIssue[] = []
@@ -182,18 +182,19 @@ function orderIssues(rules: readonly TableRuleSpec[], index: number): ConfigIssu
   const rule = rules[index] as TableRuleSpec
   const path: FieldPath = ['spec', 'tables', index]
   for (const [before, earlier] of rules.slice(0, index).entries()) {
-    const excluded = earlier.exclude.some(
-      (pattern) => patternCovers(pattern, rule.match) || patternCovers(rule.match, pattern),
-    )
-    if (earlier.match === rule.match || (patternCovers(earlier.match, rule.match) && !excluded)) {
+    if (patternCovers(earlier.match, rule.match)) {
+      // Where it leaves a table out, that is its decision, too.
+      const leavesOut = earlier.exclude.some((pattern) => patternsMeet(pattern, rule.match))
       return [
         issue(
           'SYNC-1003',
           [...path, 'match'],
-          `${rule.match} is taken by rule ${before} (${earlier.match}) already, so this rule never holds`,
+          leavesOut
+            ? `rule ${before} (${earlier.match}) comes first and decides for ${rule.match}, also where it leaves tables out, so this rule never holds`
+            : `${rule.match} is taken by rule ${before} (${earlier.match}) already, so this rule never holds`,
           earlier.match === rule.match
-            ? 'Keep one of the two, or write what was excluded by its own pattern.'
-            : `Put this rule before ${earlier.match}.`,
+            ? 'Keep one of the two; put what it leaves out into a rule of its own before it.'
+            : `Put this rule before ${earlier.match}${leavesOut ? ', which then need not leave out what this one takes' : ''}.`,
         ),
       ]
     }

@@ -32,9 +32,11 @@ const tableRule = z
   .strictObject({
     match: tablePattern.meta({
       description:
-        'Source tables as schema.table; * stands for any run of characters. The first rule that matches a table holds.',
+        'Source tables as schema.table; * stands for any run of characters. The first rule that matches a table decides, also where it leaves the table out.',
     }),
-    exclude: z.array(tablePattern).default([]).meta({ description: 'Tables that this rule leaves out.' }),
+    exclude: z.array(tablePattern).default([]).meta({
+      description: 'Tables that this rule leaves out; no later rule takes them.',
+    }),
     to: z
       .strictObject({
         schema: identifier
@@ -76,7 +78,8 @@ const pauseWhen = z
     targetQuery: z
       .strictObject({
         sql: z.string().min(1).max(10_000).meta({
-          description: 'A query that gives one number; run at the target about once a second, read-only.',
+          description:
+            'One query that gives one number; run at the target about once a second, in a read-only transaction.',
         }),
         above: z.number().meta({ description: 'Wait while the number is above this.' }),
       })

@@ -158,7 +158,19 @@ describe('checkDocument', () => {
   })
 })
 
+const never = (first: string, exclude: string[], second: string) => ({
+  tables: [
+    { match: first, exclude },
+    { match: second, to: { schema: 'x' } },
+  ],
+})
+
 describe('combinations', () => {
+  it('says why a rule never holds, and what to do', () => {
+    const [problem] = said(pipelineInput(never('a.*', ['a.t'], 'a.t')))
+    expect(problem).toContain('rule 0 (a.*) comes first and decides for a.t, also where it leaves tables out')
+  })
+
   it.each([
     ['shards in global order', { shards: 2, stream: { order: 'global' } }, 'spec.shards'],
     [
@@ -194,6 +206,14 @@ describe('combinations', () => {
       'spec.tables[1].to',
     ],
     ['a rule that never holds', { tables: [{ match: 'a.*' }, { match: 'a.t' }] }, 'spec.tables[1].match'],
+    ['a rule that never holds, for what is left out', never('a.*', ['a.t'], 'a.t'), 'spec.tables[1].match'],
+    ['a rule that never holds, partly left out', never('a.*', ['a.t1'], 'a.t*'), 'spec.tables[1].match'],
+    [
+      'a rule that never holds, left out by a pattern',
+      never('a.*', ['*.t*'], 'a.t1'),
+      'spec.tables[1].match',
+    ],
+    ['the same pattern twice, one with less', never('a.t*', ['a.t1'], 'a.t*'), 'spec.tables[1].match'],
     ['the same pattern twice', { tables: [{ match: 'a.t*' }, { match: 'a.t*' }] }, 'spec.tables[1].match'],
     ['a copy of a table into itself', { target: 'source-db' }, 'spec.tables[0]'],
     ...((
@@ -224,11 +244,20 @@ describe('combinations', () => {
     ['shards with parked tables', { shards: 2, onRefusedRow: 'quarantine' }],
     ['an exception first', { tables: [{ match: 'a.t', to: { schema: 'x' } }, { match: 'a.*' }] }],
     [
-      'an exception that was left out',
+      'an exception first that is left out, too',
       {
         tables: [
-          { match: 'a.*', exclude: ['a.t'] },
           { match: 'a.t', to: { schema: 'x' } },
+          { match: 'a.*', exclude: ['a.t'] },
+        ],
+      },
+    ],
+    [
+      'a wider rule behind what is left out',
+      {
+        tables: [
+          { match: 'a.t*', exclude: ['a.t1'] },
+          { match: 'a.*', to: { schema: 'x' } },
         ],
       },
     ],
