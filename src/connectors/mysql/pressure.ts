@@ -4,13 +4,16 @@
  *
  * Replicas are those that `SHOW REPLICAS` names, with the address that they report (report_host, report_port), asked with the endpoint's own
  * account. One that cannot be asked, or does not replicate, is told as such: who waits for replicas does not go on without knowing.
+ *
+ * An operator's query is prepared, which several statements in one text cannot be, and runs in a read-only transaction: it can neither write nor
+ * allow itself to.
  */
 import { asSyncError, SyncError } from '../../core/errors.ts'
-import { byteStringOf } from '../../core/value.ts'
 import type { ReplicaState, TargetPressureGauge } from '../contract.ts'
 import type { MysqlEndpoint } from './config.ts'
 import { type Connection, connect } from './connection.ts'
 import { isAtLeast, productOf } from './flavour.ts'
+import { textLiteral } from './sql-text.ts'
 
 /** An operator's query that takes longer is no measure. */
 const queryMs = 5_000
@@ -87,9 +90,26 @@ export function createPressureGauge(config: MysqlEndpoint, side: 'source' | 'tar
         productOf(connection.version) === 'mariadb'
           ? `SET SESSION max_statement_time = ${queryMs / 1_000}`
           : `SET SESSION max_execution_time = ${queryMs}`
-      const answers = await connection.queryAll(`${limit}; ${byteStringOf(sql)}`)
-      const value = answers[1]?.rows[0]?.[0] ?? null
-      return value === null || String(value).trim() === '' ? Number.NaN : Number(value)
+      try {
+        const answers = await connection.queryAll(
+          [
+            'SET SESSION TRANSACTION READ ONLY',
+            limit,
+            `SET @syncline_measure = ${textLiteral(sql)}`,
+            'PREPARE syncline_measure FROM @syncline_measure',
+            'START TRANSACTION READ ONLY',
+            'EXECUTE syncline_measure',
+            'ROLLBACK',
+            'DEALLOCATE PREPARE syncline_measure',
+          ].join('; '),
+        )
+        const value = answers[5]?.rows[0]?.[0] ?? null
+        return value === null || String(value).trim() === '' ? Number.NaN : Number(value)
+      } catch (error) {
+        // Whatever it left open goes with its connection.
+        connection.destroy()
+        throw error
+      }
     },
     async close() {
       isClosed = true
