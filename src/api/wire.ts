@@ -91,16 +91,19 @@ const rateLimits = z.object({
   maxBytesPerSecond: z.number().nullable(),
 })
 
-const rateChange = z.strictObject({
+const partChange = z.strictObject({
   maxRowsPerSecond: z.int().min(1).nullable().optional(),
   maxBytesPerSecond: z
     .string()
     .nullable()
     .optional()
     .openapi({ description: 'A size with a unit, as 10MiB.' }),
+  pauseWhen: z.null().optional().openapi({
+    description: 'null: waits for nothing any more. Measures to wait for are set by the pipeline’s file.',
+  }),
 })
 export const limitsChange = z
-  .strictObject({ load: rateChange.optional(), stream: rateChange.optional() })
+  .strictObject({ load: partChange.optional(), stream: partChange.optional() })
   .openapi('LimitsChange', {
     description: 'Fields that are left out stay as they are; null lifts a limit.',
   })

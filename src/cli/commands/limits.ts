@@ -32,7 +32,7 @@ export function addLimits(program: Command, context: CommandContext): void {
     .addOption(bytes('--load-bytes', 'most bytes of tables'))
     .addOption(rows('--stream-rows', 'most row changes'))
     .addOption(bytes('--stream-bytes', 'most bytes of row changes'))
-    .option('--none', 'lift all of them')
+    .option('--none', 'lift all of them, and wait for no measure any more (pauseWhen)')
     .action(async (name: string, _: unknown, command: Command) => {
       const options = optionsOf<LimitOptions>(command)
       const client = clientOf(context, command)
@@ -67,6 +67,7 @@ function changeOf(options: LimitOptions): LimitsChange | null {
   const part = (rows: number | 'none' | undefined, bytes: string | undefined) => ({
     ...(none || rows !== undefined ? { maxRowsPerSecond: lifted(rows) ? null : rows } : {}),
     ...(none || bytes !== undefined ? { maxBytesPerSecond: lifted(bytes) ? null : bytes } : {}),
+    ...(none ? { pauseWhen: null } : {}),
   })
   return { load: part(loadRows, loadBytes), stream: part(streamRows, streamBytes) }
 }

@@ -102,6 +102,9 @@ describe('limits', () => {
     const path = `/v1/pipelines/${name}/limits`
     expect((await api.refusal('POST', path, {})).slice(0, 2)).toEqual([400, 'SYNC-1102'])
     expect((await api.refusal('POST', path, { load: { rows: 5 } })).slice(0, 2)).toEqual([400, 'SYNC-1102'])
+    // Measures to wait for are lifted here, not set.
+    const pauseWhen = { targetThreadsRunning: 5 }
+    expect((await api.refusal('POST', path, { load: { pauseWhen } })).slice(0, 2)).toEqual([400, 'SYNC-1102'])
     const [code, error, problem] = await api.refusal('POST', path, { stream: { maxBytesPerSecond: '10' } })
     expect([code, error]).toEqual([422, 'SYNC-1002'])
     expect(problem.errors[0]?.path).toBe('spec.stream.maxBytesPerSecond')
@@ -118,6 +121,7 @@ describe('limits', () => {
       ['bob', 'done', undefined],
       ['ann', 'refused', 'SYNC-1103'],
       ['ann', 'refused', 'SYNC-1002'],
+      ['ann', 'refused', 'SYNC-1102'],
       ['ann', 'refused', 'SYNC-1102'],
       ['ann', 'refused', 'SYNC-1102'],
     ])
