@@ -23,8 +23,9 @@ import { engineOptionsOf, scopeOf, shardsOf, sourceConfigOf, targetConfigOf } fr
 
 export const createRuntime: CreateRuntime = async ({ storePath }) => {
   const store = openStore(storePath)
-  const limits = createLimitsWatch(store, createLog('engine-host'))
-  const alignments = createAlignmentWatch(openRelay(storePath), createLog('engine-host'))
+  const log = createLog('engine-host')
+  const limits = createLimitsWatch(store, log)
+  const alignments = createAlignmentWatch(openRelay(storePath), log)
   const read = (pipeline: string, specGeneration: number): PipelineGeneration =>
     store.pipelines.getGeneration(pipeline, specGeneration)
 
@@ -38,6 +39,11 @@ export const createRuntime: CreateRuntime = async ({ storePath }) => {
       const findings = await preCheck(scope)
       if (findings.some((finding) => finding.severity === 'error')) return blockedBy(findings, pipeline)
       await prepare(scope)
+      try {
+        store.checkWarnings.put(pipeline, findings)
+      } catch (error) {
+        log.warn({ error, pipeline }, 'warnings of the pre-checks cannot be stored')
+      }
       return null
     },
 

@@ -5,6 +5,7 @@
 import { catalogue, type ErrorCode, SyncError } from '../core/errors.ts'
 import type { PendingChange, PipelineStatus } from '../core/pipeline-control.ts'
 import { mostUrgent, warnOfRetention } from '../core/retention.ts'
+import type { CheckWarning } from '../store/check-warnings.ts'
 import type { PipelineRecord } from '../store/pipelines.ts'
 import type { StoredReport } from '../store/reports.ts'
 import type { ApiDeps } from './context.ts'
@@ -30,12 +31,27 @@ export async function statusOfPipeline(
     retention,
     warnings: [
       ...status.warnings,
+      ...checkWarnings(store.checkWarnings.list(name), status),
       ...(warning === null ? [] : [`${warning.code} ${warning.message}. ${warning.remedy}`]),
       ...(parked.length === 0
         ? []
         : [`Parked, and not kept in step: ${parked.join(', ')}. See \`syncline quarantine list ${name}\`.`]),
     ],
   }
+}
+
+/** What only makes a load slower. */
+const ofTheLoad: ReadonlySet<string> = new Set(['SYNC-3216'])
+
+/** Of the pre-checks that let it start; where they do not, they stand among the findings. */
+function checkWarnings(
+  warnings: readonly CheckWarning[],
+  { state, blocked }: Pick<PipelineStatusAnswer, 'state' | 'blocked'>,
+): string[] {
+  if (blocked !== null && blocked.findings.length > 0) return []
+  return warnings
+    .filter(({ code }) => state === 'loading' || !ofTheLoad.has(code))
+    .map(({ code, message, remedy }) => `${code} ${message}. ${remedy}`)
 }
 
 /** Of a pipeline without an engine: by what its last engine was told. Of several engines: that of the one whose log goes first. */

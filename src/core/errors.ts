@@ -402,6 +402,13 @@ export const catalogue = {
     remedy:
       'MySQL and MariaDB differ in types, collations and defaults. Create the table at the target by hand, with columns that take every value; the pre-check compares them.',
   },
+  'SYNC-3216': {
+    disposition: 'block',
+    scope: 'target',
+    title: 'The target takes no LOAD DATA LOCAL, so the load is slower than it could be',
+    remedy:
+      'Set local_infile = ON at the target before the load, and OFF again after it; nothing needs a restart.',
+  },
   'SYNC-3301': {
     disposition: 'block',
     scope: 'target',

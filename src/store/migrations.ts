@@ -154,4 +154,10 @@ export const migrations: readonly string[] = [
     changed_at_ms INTEGER NOT NULL
   ) STRICT, WITHOUT ROWID;
   `,
+  `
+  CREATE TABLE check_warnings (
+    pipeline TEXT PRIMARY KEY REFERENCES pipelines (name) ON DELETE CASCADE,
+    warnings TEXT NOT NULL
+  ) STRICT;
+  `,
 ]

@@ -6,6 +6,7 @@
  */
 import { type AlignmentStore, createAlignmentStore } from './alignments.ts'
 import { type AuditLog, createAuditLog } from './audit.ts'
+import { type CheckWarningStore, createCheckWarningStore } from './check-warnings.ts'
 import { type Database, openDatabase } from './database.ts'
 import { createEndpointStore, type EndpointStore } from './endpoints.ts'
 import { createParkedTableStore, type ParkedTableStore } from './parked-tables.ts'
@@ -21,6 +22,7 @@ export interface Store {
   readonly parkedTables: ParkedTableStore
   readonly alignments: AlignmentStore
   readonly repairs: RepairStore
+  readonly checkWarnings: CheckWarningStore
   /** Everything that `body` does is done whole, or not at all when it throws. */
   write<T>(body: () => T): T
   /** A number that is another one once another process has changed anything. */
@@ -94,6 +96,7 @@ export function openStore(path: string, now: () => Date = () => new Date()): Sto
     reports: createReportStore(database),
     alignments: createAlignmentStore(database),
     repairs: createRepairStore(database),
+    checkWarnings: createCheckWarningStore(database),
     write: (body) => database.write(body),
     dataVersion: () => dataVersionOf(database),
     ping: () => {

@@ -8,6 +8,7 @@ import { type TableId, tableName } from '../../core/schema.ts'
 import type { Finding, PipelineScope } from '../contract.ts'
 import { readNameCase, readTablesByName, type TableDetail, textOf } from './catalogue.ts'
 import { catalogueDialects } from './catalogue-dialect.ts'
+import { checkLoad } from './check-load.ts'
 import { checkTargetTable } from './check-target-table.ts'
 import type { MysqlEndpoint } from './config.ts'
 import { type Connection, connect } from './connection.ts'
@@ -77,6 +78,7 @@ async function checkAll(connection: Connection, scope: PipelineScope): Promise<F
   findings.push(...(await checkTriggers(connection, account, scope)))
   findings.push(...(await checkConstraints(connection, scope, source?.checks ?? new Set())))
   findings.push(...(await checkRows(connection, scope, targets)))
+  findings.push(...(await checkLoad(connection, scope)))
   return findings
 }
 

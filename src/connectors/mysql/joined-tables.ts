@@ -50,13 +50,23 @@ export async function isRenameAhead(connection: Connection, scope: PipelineScope
 }
 
 /** The source tables whose load has begun here, by `schema.table`. */
-export async function readLoadedTables(
+export const readLoadedTables = (
   connection: Connection,
   scope: PipelineScope,
+): Promise<ReadonlySet<string>> => readProgress(connection, scope, 'done <> 0 OR after_key IS NOT NULL')
+
+/** Those whose load is done. */
+export const readDoneTables = (connection: Connection, scope: PipelineScope): Promise<ReadonlySet<string>> =>
+  readProgress(connection, scope, 'done <> 0')
+
+async function readProgress(
+  connection: Connection,
+  scope: PipelineScope,
+  condition: string,
 ): Promise<ReadonlySet<string>> {
   try {
     const { rows } = await connection.query(
-      `SELECT table_name FROM ${loadTable} WHERE pipeline IN (${namesOf(marksOf(scope))}) AND (done <> 0 OR after_key IS NOT NULL)`,
+      `SELECT table_name FROM ${loadTable} WHERE pipeline IN (${namesOf(marksOf(scope))}) AND (${condition})`,
     )
     return new Set(rows.map((row) => textOf(row[0])))
   } catch (error) {

@@ -94,6 +94,19 @@ describe('with workers', () => {
     expect(paused.warnings[0]).toContain(at(3_000_000))
   })
 
+  it('shows what the pre-checks warned of; of the load only while it loads', async () => {
+    const name = await streaming()
+    const warningOf = (code: string) => ({ code, message: `${code} is said`, remedy: 'Mind it.' })
+    api.store.checkWarnings.put(name, [warningOf('SYNC-2213'), warningOf('SYNC-3216')])
+    const warnings = async () =>
+      (await api.ask<PipelineStatusAnswer>('GET', `/v1/pipelines/${name}/status`)).body.warnings
+    expect(await warnings()).toEqual(['SYNC-2213 SYNC-2213 is said. Mind it.'])
+    api.store.checkWarnings.put(name, [])
+    expect(await warnings()).toEqual([])
+    api.store.checkWarnings.put(`${name}-deleted`, [warningOf('SYNC-2213')])
+    expect(api.store.checkWarnings.list(`${name}-deleted`)).toEqual([])
+  })
+
   it('warns of the shard whose log goes first, while another shard moves', async () => {
     const name = await streaming({ shards: 3 })
     const nowMs = Date.now()

@@ -291,6 +291,70 @@ describe('a pipeline', () => {
     )
   })
 
+  it('tells of parked tables, of its load and of all its limits, and lifts them', async () => {
+    const name = `p-${randomBytes(4).toString('hex')}`
+    const limited = `${documents(name).replace('stream: { lanes: 4 }', 'stream: { lanes: 4, maxRowsPerSecond: 500, pauseWhen: { targetThreadsRunning: 9 } }\n  load: { maxBytesPerSecond: 1MiB, pauseWhen: { targetReplicaLag: 5s } }')}`
+    expect((await run('apply -f - --wait --timeout 60s', limited)).status).toBe(0)
+    const limits = await run(`limits ${name}`)
+    expect(limits.stdout).toBe(
+      `pipeline/${name} load 1MiB/s, waits for replicas 5s behind; stream 500 rows/s, waits above 9 threads at the target\n`,
+    )
+    expect((await run(`limits ${name} --load-bytes none`)).stdout).toBe(
+      `pipeline/${name} load waits for replicas 5s behind; stream 500 rows/s, waits above 9 threads at the target\n`,
+    )
+    expect((await run(`limits ${name} --none`)).stdout).toBe(
+      `pipeline/${name} load without limit; stream without limit\n`,
+    )
+    expect(store.pipelines.get(name)?.document.spec.load).not.toHaveProperty('pauseWhen')
+
+    expect((await run(`quarantine list ${name}`)).stdout).toBe(
+      'TABLE   STATE   SINCE   CODE   DEAD LETTERS\n',
+    )
+    const parked = {
+      parking: 'p1',
+      state: 'parked',
+      code: 'SYNC-3302',
+      message: 'v is too short',
+      remedy: 'Widen v.',
+      parkedAt: '2026-01-02T03:04:05.678Z',
+      deadLetters: 12,
+    } as const
+    const rejoining = { ...parked, table: 'shop.items', parking: 'p2', state: 'rejoining' } as const
+    const shard = (index: number) => ({ pipeline: name, shard: { index, of: 2 } })
+    store.parkedTables.replace(shard(0), 1, [{ ...parked, table: 'shop.orders' }])
+    store.parkedTables.replace(shard(1), 1, [rejoining])
+    expect((await run(`quarantine list ${name}`)).stdout).toBe(
+      [
+        'TABLE         STATE       SINCE                      CODE        DEAD LETTERS',
+        'shop.items    rejoining   2026-01-02T03:04:05.678Z   SYNC-3302   12',
+        'shop.orders   parked      2026-01-02T03:04:05.678Z   SYNC-3302   12\n',
+      ].join('\n'),
+    )
+    expect((await run(`quarantine show ${name} shop.orders`)).stdout).toBe(
+      [
+        'Table         shop.orders',
+        'State         parked, since 2026-01-02T03:04:05.678Z',
+        'Cause         SYNC-3302 v is too short',
+        'Remedy        Widen v.',
+        'Dead letters  12, in syncline.dead_letter at the target',
+        `Then          syncline quarantine rejoin ${name} shop.orders\n`,
+      ].join('\n'),
+    )
+    expect(await run(`quarantine show ${name} shop.notes`)).toMatchObject({
+      status: 5,
+      stderr: expect.stringContaining('SYNC-3305'),
+    })
+    store.checkWarnings.put(name, [
+      { code: 'SYNC-2213', message: 'cascades are not logged', remedy: 'Mind.' },
+    ])
+    const described = (await run(`describe pipeline ${name}`)).stdout
+    expect(described).toMatch(/^Warning +SYNC-2213 cascades are not logged\. Mind\.$/m)
+    expect(described).toContain(
+      `Parked, and not kept in step: shop.items, shop.orders. See \`syncline quarantine list ${name}\`.`,
+    )
+    await run(`delete ${name} --yes`)
+  })
+
   it('tells what blocks it while somebody waits', async () => {
     const name = `p-${randomBytes(4).toString('hex')}`
     engine.check = () => ({

@@ -315,6 +315,33 @@ describe('the server', () => {
     expect(brief(findings)).toEqual(['SYNC-3303 warning'])
   })
 
+  it('that takes no LOAD DATA LOCAL, as long as there is a table to load', async () => {
+    const [name, other] = [await pair('id INT PRIMARY KEY'), await pair('id INT PRIMARY KEY')]
+    const both = [mapped(name), mapped(other)]
+    expect(await check(both)).toEqual([])
+    await target.query('SET GLOBAL local_infile = OFF')
+    try {
+      const [found, ...more] = await check(both)
+      expect([found?.code, found?.severity, more]).toEqual(['SYNC-3216', 'warning', []])
+      expect(found?.message).toContain('2 tables')
+      expect(await check(both, { loads: false })).toEqual([])
+      expect(await check([])).toEqual([])
+      for (const statement of createStatements) await target.query(statement)
+      await target.query(
+        "INSERT INTO syncline.load_progress (pipeline, table_name, rows_loaded, done) VALUES ('p', ?, 5, 1), ('p', ?, 5, 0)",
+        [name, other].map((table) => `${database}.${table}`),
+      )
+      expect((await check(both))[0]?.message).toContain('one table')
+      await target.query('UPDATE syncline.load_progress SET done = 1')
+      expect(await check(both)).toEqual([])
+      await target.query('DROP DATABASE syncline')
+      await target.query(firstStatement(found?.remedy ?? ''))
+      expect(await check(both)).toEqual([])
+    } finally {
+      await target.query('SET GLOBAL local_infile = ON; RESET PERSIST IF EXISTS local_infile')
+    }
+  })
+
   it('that is the source: a table may not be written onto itself', async () => {
     const name = await pair('id INT PRIMARY KEY')
     const itself = { ...scopeOf([mapped(name)]), target: { ...endpointOf(sourceServer) } }
