@@ -6,6 +6,7 @@
 import { type Endpoint, siteOf } from '../config/endpoint.ts'
 import type { PipelineSpec, TableRuleSpec } from '../config/pipeline.ts'
 import { durationMs, sizeBytes } from '../config/quantity.ts'
+import { defaultPolicies } from '../core/schema-policy.ts'
 import type { EngineOptions, Shard, TableRule } from '../streamer/options.ts'
 
 /**
@@ -35,6 +36,8 @@ export const toEngineOptions = (
     chunksInFlight: spec.load.chunksInFlight,
   },
   ...(spec.onRefusedRow === 'quarantine' ? { quarantine: spec.quarantine } : {}),
+  // A pipeline that was stored before there were policies.
+  schemaChanges: spec.schemaChanges ?? defaultPolicies,
 })
 
 const ruleOf = (rule: TableRuleSpec): TableRule => ({

@@ -9,7 +9,7 @@ import type { EndpointConfig, MappedTable, PipelineScope, Source } from '../conn
 import type { TableId, TableShape } from '../core/schema.ts'
 import type { PipelineGeneration } from '../store/pipelines.ts'
 import {
-  mapColumn,
+  mappedColumns,
   mapTables,
   matchesSchema,
   matchesTable,
@@ -123,14 +123,10 @@ export const scopeOf = async (
   }
 }
 
-const columnsOf = (rule: TableRule, shape: TableShape | undefined): MappedTable['columns'] => {
-  const isWhole =
-    rule.includeColumns === null &&
-    rule.excludeColumns.length === 0 &&
-    Object.keys(rule.renameColumns).length === 0
-  if (isWhole || shape === undefined) return null
-  return shape.columns.flatMap(({ name }) => {
-    const target = mapColumn(rule, name)
-    return target === null ? [] : [{ source: name, target }]
-  })
-}
+const columnsOf = (rule: TableRule, shape: TableShape | undefined): MappedTable['columns'] =>
+  shape === undefined
+    ? null
+    : mappedColumns(
+        rule,
+        shape.columns.map(({ name }) => name),
+      )

@@ -5,6 +5,7 @@
  * is read, so a stored pipeline keeps its meaning when a later version has other defaults.
  */
 import { z } from 'zod'
+import { defaultPolicies, type SchemaChangeKind, type SchemaChangePolicy } from '../core/schema-policy.ts'
 import { apiVersion, metadata, resourceName } from './metadata.ts'
 import { duration, size } from './quantity.ts'
 
@@ -161,6 +162,74 @@ const quarantine = z
   })
   .meta({ description: 'Bounds of onRefusedRow: quarantine.' })
 
+const policy = <const Allowed extends readonly [SchemaChangePolicy, ...SchemaChangePolicy[]]>(
+  kind: SchemaChangeKind,
+  allowed: Allowed,
+  description: string,
+) =>
+  z
+    .enum(allowed)
+    .default(defaultPolicies[kind] as (typeof allowed)[number])
+    .meta({ description })
+
+const all = ['apply', 'ignore', 'block'] as const
+/** Where going on without it would leave the rows wrong, or is what `block` does anyway as long as it can. */
+const applyOrBlock = ['apply', 'block'] as const
+/** No statement and no catalogue says any more which rows a dropped partition had. */
+const ignoreOrBlock = ['ignore', 'block'] as const
+
+const schemaChanges = z
+  .strictObject({
+    addColumn: policy(
+      'addColumn',
+      all,
+      'A column is added. ignore: it is not carried as long as the target lacks it.',
+    ),
+    widenColumn: policy(
+      'widenColumn',
+      all,
+      'A column gets a type that holds every value of the old one. ignore: a value that does not fit blocks.',
+    ),
+    narrowColumn: policy(
+      'narrowColumn',
+      applyOrBlock,
+      'A column gets any other type. block: goes on where the target still holds every value.',
+    ),
+    renameColumn: policy('renameColumn', applyOrBlock, 'A column is renamed.'),
+    dropColumn: policy(
+      'dropColumn',
+      applyOrBlock,
+      'A column is dropped. block: the target keeps it, and the pipeline waits where it needs a value.',
+    ),
+    addIndex: policy('addIndex', all, 'An index is added.'),
+    dropIndex: policy('dropIndex', all, 'An index is dropped.'),
+    createTable: policy(
+      'createTable',
+      all,
+      'A table that takes part is created while the pipeline runs. apply: it is created and loaded; ignore: it is left out as long as the target lacks it.',
+    ),
+    renameTable: policy(
+      'renameTable',
+      applyOrBlock,
+      'A table is renamed. Cut-overs of online change tools are recognised and need no policy.',
+    ),
+    dropTable: policy('dropTable', all, 'A table is dropped. ignore: the target keeps it with its rows.'),
+    truncateTable: policy(
+      'truncateTable',
+      all,
+      'A table is emptied by TRUNCATE. ignore: the target keeps the rows.',
+    ),
+    dropPartition: policy(
+      'dropPartition',
+      ignoreOrBlock,
+      'Partitions are dropped or truncated. ignore: the target keeps the rows. Not to be applied: which rows went cannot be known behind the statement.',
+    ),
+  })
+  .meta({
+    description:
+      'What happens when a definition changes at the source. apply: the same at the target, before the rows that need it; ignore: goes on without it; block: waits for a person, unless the target fits already. A statement that brings several changes waits if one of them does.',
+  })
+
 export const pipelineSpec = z
   .strictObject({
     source: resourceName.meta({ description: 'Name of the endpoint that is read.' }),
@@ -185,6 +254,7 @@ export const pipelineSpec = z
       description:
         'Engines that share the tables, each with its own reader of the log and its own position, on any worker. Cannot change once rows were written.',
     }),
+    schemaChanges: schemaChanges.prefault({}),
   })
   .meta({ description: 'What is kept in step, from where to where.' })
 

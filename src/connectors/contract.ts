@@ -4,12 +4,14 @@
  * Small interfaces by capability. Every error that leaves a connector is a `SyncError` with a code of the catalogue; its disposition tells
  * the caller what to do (core/errors.ts). Everything that is opened is closed by `close()`, which never throws.
  */
+import type { Alteration } from '../core/alteration.ts'
 import type { ComparedEnd } from '../core/comparison-plan.ts'
 import type { BatchPlan, Destination, LaneWork } from '../core/plan.ts'
 import type { LogCoordinate, Position } from '../core/position.ts'
 import type { DeadLetter, ParkedTable } from '../core/quarantine.ts'
 import type { LogRetention } from '../core/retention.ts'
 import type { TableId, TableShape } from '../core/schema.ts'
+import type { NeededChange } from '../core/schema-policy.ts'
 import type { LogEvent, PreparedTransaction, TransactionSlice } from '../core/transaction.ts'
 import type { Row, Value } from '../core/value.ts'
 import type { KeyRange } from '../core/verification.ts'
@@ -50,8 +52,12 @@ export interface ReplicaState {
 export interface Source {
   /** Names of all schemas that the user can see. */
   schemas(): Promise<readonly string[]>
-  /** Tables in the named schemas (base tables only), with their shapes as of now. */
-  tables(schemas: readonly string[]): Promise<readonly TableShape[]>
+  /**
+   * Tables in the named schemas (base tables only), with their shapes as of now.
+   * @param known tables that are there as far as the caller knows: one that is missing in the answer is certainly gone; of others a store may
+   *   miss one for the moment in which its definition is changed
+   */
+  tables(schemas: readonly string[], known?: readonly TableId[]): Promise<readonly TableShape[]>
   /** The name by which `tables` and the log's rows know a table that a statement calls `id`: some servers ignore case. */
   nameOf(id: TableId): TableId
   /** A position such that everything committed at or before it is visible to a read that starts now. */
@@ -69,7 +75,21 @@ export interface Source {
   readonly verify?: VerifiableSource
   /** Absent: this kind of store does not tell. */
   readonly pressure?: PressureGauge
+  /** Absent: this kind of source has no definitions that a target could be given. */
+  readonly definitions?: SourceDefinitions
   close(): Promise<void>
+}
+
+export interface SourceDefinitions {
+  /** A table's whole definition as of now, for a target of the same kind to build its own from; null: there is no such table. */
+  read(table: TableId): Promise<TableDefinition | null>
+  /** The end of the log now: every definition that a read has shown before is at or before it. */
+  logEnd(): Promise<LogCoordinate>
+}
+
+/** The rest is the connector's own. */
+export interface TableDefinition {
+  readonly kind: string
 }
 
 /** A reader adds to these as it goes; whoever gave them reads them off. */
@@ -208,6 +228,13 @@ export interface Target {
   hasDefaultsOnly(table: TableId, columns: readonly string[]): Promise<boolean>
   /** The tables that a pipeline has parked here, without waiting for anybody; none where it has never written. */
   parked(pipeline: string): Promise<readonly ParkedTable[]>
+  /**
+   * What the target table lacks of what a statement at the source asks for, in the target's own words; nothing where it is there already.
+   * Changes nothing. Absent: definitions of this kind of target are changed by people alone.
+   */
+  readonly neededChanges?: (request: DefinitionRequest) => Promise<readonly NeededChange[]>
+  /** Has the table any row? */
+  hasRows?(table: TableId): Promise<boolean>
   /** Opens the write side of a pipeline: nothing is written before `takeOver`. */
   sink(pipeline: string, options: SinkOptions): Promise<Sink>
   /** Absent: this kind of store cannot be compared. */
@@ -226,6 +253,30 @@ export interface SinkCounters {
   /** Milliseconds until the target answered what ended a transaction. */
   commitMs: number
 }
+
+export interface DefinitionRequest {
+  /** The source's table after the statement. */
+  readonly definition: TableDefinition
+  readonly mapping: MappedTable
+  /** The target's name of a source column, also of one that is gone; null: not carried. */
+  readonly targetName: (column: string) => string | null
+  readonly alteration: Alteration
+  /** `named`: those of the alteration. `all`: every one that the source's table has. */
+  readonly indexes: 'named' | 'all'
+}
+
+/** What can be done to a target's definitions. Each may be run again, once a look has shown that it is still to be done. */
+export type DefinitionAction =
+  | {
+      readonly do: 'create'
+      readonly definition: TableDefinition
+      readonly mapping: MappedTable
+      readonly targetOf: (source: TableId) => TableId | null
+    }
+  | { readonly do: 'alter'; readonly table: TableId; readonly clauses: readonly string[] }
+  | { readonly do: 'rename'; readonly renames: readonly { readonly from: TableId; readonly to: TableId }[] }
+  | { readonly do: 'truncate'; readonly table: TableId }
+  | { readonly do: 'drop'; readonly table: TableId }
 
 export interface SinkOptions {
   readonly counters?: SinkCounters
@@ -344,6 +395,8 @@ export interface Sink {
   /** Changes nothing. SYNC-4002 when somebody newer has taken over. */
   assertOwned(): Promise<void>
   readonly quarantine: QuarantineSink
+  /** Absent: definitions of this kind of target are changed by people alone. */
+  readonly definitions?: SinkDefinitions
   close(): Promise<void>
 }
 
@@ -363,6 +416,27 @@ export interface QuarantineSink {
   sweep(target: TableId, maxRows: number): Promise<boolean>
   /** The table is carried again from the position that stands; its load begins. */
   release(table: TableId): Promise<void>
+}
+
+/** Changes of the target's definitions. Never while a batch is being written. */
+export interface SinkDefinitions {
+  /**
+   * Keeps what was seen of the target when the stream first stood before the change `at` of the log.
+   * @param tables source tables, `schema.table`, that are the change's affair until it is forgotten: no check before a start asks for their rows,
+   *   creates or empties them, because what they are at the target may be half of the change
+   * @returns what was kept then: `seen`, or that of an earlier life
+   */
+  note(at: string, seen: string, tables?: readonly string[]): Promise<string>
+  /** What was noted, or null. */
+  recall(at: string): Promise<string | null>
+  /** Notes whose name has a space stay until they are forgotten; those of changes go with the next change. */
+  forget(notes: readonly string[]): Promise<void>
+  /**
+   * Runs the actions in order for the change `at`, which was noted. The intent is stored under the epoch before; nothing of it can reach
+   * the target any more once a newer owner has taken over. They commit one by one: after a crash the caller looks what is left to do.
+   * @throws SyncError SYNC-2303 where the target refuses, SYNC-3104 where a table is in use for long, SYNC-4002
+   */
+  run(at: string, actions: readonly DefinitionAction[]): Promise<void>
 }
 
 // ------------------------------------------------------------------------------------------------------- verification

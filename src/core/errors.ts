@@ -298,6 +298,18 @@ export const catalogue = {
     title: 'A statement at the source removed rows without logging them',
     remedy: 'Do the same at the target, then resume to go on after it.',
   },
+  'SYNC-2303': {
+    disposition: 'block',
+    scope: 'target',
+    title: 'The target refused a definition change',
+    remedy: "See the server's own words; mend the cause or make the change yourself, then resume.",
+  },
+  'SYNC-2304': {
+    disposition: 'block',
+    scope: 'target',
+    title: 'A table was created at the source, and the target has one of its name with rows',
+    remedy: 'Empty or drop it at the target, then resume.',
+  },
   // target
   'SYNC-3101': {
     disposition: 'retry',

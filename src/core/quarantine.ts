@@ -57,6 +57,7 @@ export interface DeadLetter {
 const parkable: ReadonlySet<string> = new Set([
   'SYNC-2202',
   'SYNC-2203',
+  'SYNC-2303',
   'SYNC-3201',
   'SYNC-3202',
   'SYNC-3203',

@@ -77,8 +77,12 @@ export interface Batcher {
   pass(event: SchemaChange): void
   /** Where a table's load stands, chunks in this batch included; null: nothing is loaded. */
   progress(table: string): LoadProgress | null
+  /** Of all tables. */
+  loads(): readonly LoadProgress[]
   /** Hands out no chunk any more, and resolves when those that were handed out are written: the session must end. */
   closeLoad(): Promise<void>
+  /** After `closeLoad`: the session ends, and what it read of the definitions may be of the past already. */
+  isClosing(): boolean
   /** Stores other load progress with this batch, after `closeLoad`: the loader knows nothing of it. */
   setProgress(progress: LoadProgress): void
   placeChunk(shape: TableShape): ChunkTicket
@@ -421,12 +425,14 @@ export function createBatcher(
       touch()
     },
     progress: (table) => progressOf.get(table) ?? null,
+    loads: () => [...progressOf.values()],
     async closeLoad() {
       isClosing = true
       await Promise.all(
         [...windows.values()].flat().flatMap(({ writing }) => (writing === null ? [] : [writing])),
       )
     },
+    isClosing: () => isClosing,
     setProgress,
     placeChunk: (shape) => chunkTicket(shape, null),
     placeKeys: keysTicket,

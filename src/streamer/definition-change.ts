@@ -1,38 +1,38 @@
 /**
- * A definition statement in the log: is the target as it has to be, may the stream pass it, and what must be loaded again after it?
+ * A definition statement in the log: brings the target to where it has to be, and says what must be loaded again after it.
  *
- * What the statement needs at the target is done by a person, or by the policy that creates tables; until then the pipeline is blocked right
- * before the statement. The position moves past it together with the load progress that it changes, in one transaction: after a crash
- * before that, all of this happens again.
+ * What the policies of the pipeline apply is done at the target before the rows that need it (target-change.ts); what they leave to a person
+ * blocks the pipeline right before the statement, unless the target is already as it has to be. The position moves past it together with the
+ * load progress that it changes, in one transaction: after a crash before that, all of this happens again and finds done what was done.
  */
-import type { LoadProgress, Source, Target } from '../connectors/contract.ts'
-import { asSyncError, SyncError } from '../core/errors.ts'
+import type { LoadProgress, Source } from '../connectors/contract.ts'
+import { SyncError } from '../core/errors.ts'
 import { type TableId, tableName } from '../core/schema.ts'
 import type { SchemaChange } from '../core/transaction.ts'
+import { alter, create } from './altered-tables.ts'
 import type { Batcher } from './batcher.ts'
-import { type Definitions, readDefinitions } from './definitions.ts'
-import { mapTables, ruleFor, schemaInScope, spanShards } from './mapping.ts'
-import type { EngineOptions, TableRule } from './options.ts'
+import {
+  askUnlessAcknowledged,
+  behind,
+  type Change,
+  type ChangingContext,
+  forget,
+  isBegun,
+  isThere,
+  notBegun,
+} from './change-in-hand.ts'
+import { ruleFor, schemaInScope, spanShards } from './mapping.ts'
+import { isOnlineChangeTable, onlineSwapOf } from './online-change.ts'
+import { rememberTool, toolTrigger } from './online-tool.ts'
+import type { TableRule } from './options.ts'
 import type { Pump } from './pump.ts'
-import { consequenceOf } from './reload.ts'
-import { effectOf, type SchemaChangeEffect } from './schema-change.ts'
-
-export interface DefinitionContext {
-  readonly source: Source
-  readonly target: Target
-  readonly options: EngineOptions
-  readonly acknowledged: readonly string[]
-  /** Definition changes that the target was seen to fit in this engine's life. */
-  readonly fitted: Set<string>
-  /** See scope-progress.ts. */
-  readonly presumedRenamed: Set<string>
-  /** Looks whether the target fits the source's definitions as they are now, and creates what may be created. @throws SyncError */
-  readonly recheck: () => Promise<void>
-}
+import { rename } from './renamed-tables.ts'
+import { effectOf, type SchemaChangeEffect, tablesOf } from './schema-change.ts'
+import { keptNote, type MetTable, meet, policiesOf, runActions } from './target-change.ts'
 
 /** @returns true when the session must start again with the new definitions */
 export async function passDefinitionChange(
-  context: DefinitionContext,
+  context: ChangingContext,
   batcher: Batcher,
   pump: Pump,
   event: SchemaChange,
@@ -41,7 +41,8 @@ export async function passDefinitionChange(
   const effect = namedBy(context.source, effectOf(event.statement, event.schema))
   const words = event.statement.length > 200 ? `${event.statement.slice(0, 200)}...` : event.statement
   // CREATE TABLE ... SELECT is one transaction with its rows: its position moves with the last row, so a new session meets it again.
-  if (!concerns(rules, effect) || context.fitted.has(event.id)) {
+  const tool = toolTrigger(context, event)
+  if ((!concerns(rules, effect) && tool === null) || context.fitted.has(event.id)) {
     batcher.pass(event)
     return false
   }
@@ -51,56 +52,34 @@ export async function passDefinitionChange(
   await pump.flush()
   await chunksWritten
   assertWithinShard(rules, effect, words, event.id)
+  await becomesVisible(context.source, batcher, event)
   const isAcknowledged = context.acknowledged.includes(event.id)
-  if (!isAcknowledged && !(await hasNothingThere(context, effect))) assertPassable(effect, words, event.id)
-  let definitions: Definitions
-  try {
-    await becomesVisible(context.source, batcher, event)
-    await context.recheck()
-    definitions = await readDefinitions(context.source, context.target, rules, context.recheck)
-  } catch (error) {
-    const cause = asSyncError(error)
-    if (cause.disposition !== 'block') throw cause
-    throw new SyncError(
-      'SYNC-2301',
-      `The source ran: ${words}. The target does not fit it: ${cause.message}`,
-      {
-        remedy: `Make the same change at the target, then resume. ${cause.remedy}`,
-        cause,
-      },
-    )
-  }
-  const progress = await progressAfter(
-    context,
-    batcher,
-    effect,
-    definitions,
-    isAcknowledged ? null : event,
+  const change: Change = {
+    ...context,
+    event,
     words,
+    isAcknowledged,
+    batcher,
+    progress: new Map(),
+    begun: new Set(),
+  }
+  if (tool === null) await bring(change, effect)
+  else await rememberTool(context, tool)
+  const known = [...change.progress.values()].filter(
+    (entry) => isBegun(entry) || batcher.progress(entry.table) !== null || change.begun.has(entry.table),
   )
-  for (const entry of progress) batcher.setProgress(entry)
+  if (context.options.load.enabled) for (const entry of known) batcher.setProgress(entry)
   batcher.pass(event)
   await pump.flush()
   // Not before: a session that passes it without more ado must find the batch cut here, and the load progress stored.
   context.fitted.add(event.id)
+  await context.sink.definitions?.forget([event.id])
   return true
-}
-
-/** Rows that went at the source, of tables that the target does not have (DROP TABLE IF EXISTS, as every dump begins): there is nothing to do. */
-async function hasNothingThere(
-  { target, options }: DefinitionContext,
-  effect: SchemaChangeEffect,
-): Promise<boolean> {
-  if (effect.kind !== 'dropped' && effect.kind !== 'rows') return false
-  const mappings = mapTables(options.rules, effect.tables)
-  return (await target.tables(mappings.map((mapping) => mapping.target))).size === 0
 }
 
 /** The log shows a statement before the catalogue does. */
 async function becomesVisible(source: Source, batcher: Batcher, event: SchemaChange): Promise<void> {
-  const tracker = source.tracker(batcher.position())
-  tracker.advance(event)
-  await source.assertRetained(tracker.position())
+  await source.assertRetained(behind(source, batcher, event))
 }
 
 /** The effect with the names that the catalogue and the rows have. */
@@ -123,18 +102,43 @@ function namedBy(source: Source, effect: SchemaChangeEffect): SchemaChangeEffect
 }
 
 function concerns(rules: readonly TableRule[], effect: SchemaChangeEffect): boolean {
-  const isIn = (id: TableId): boolean => ruleFor(rules, id) !== null
+  if (effect.kind === 'schema-dropped') return schemaInScope(rules, effect.schema)
+  return tablesOf(effect)?.some((id) => ruleFor(rules, id) !== null) ?? true
+}
+
+/** @throws SyncError where a person has to do something first */
+async function bring(change: Change, effect: SchemaChangeEffect): Promise<void> {
   switch (effect.kind) {
     case 'none':
-      return false
+      return
     case 'unknown':
-      return true
+      askUnlessAcknowledged(
+        change,
+        'SYNC-2301',
+        `A statement that is not understood may concern tables in scope: ${change.words}`,
+        'Do at the target what the statement needs, then resume to go on after it.',
+      )
+      return
     case 'schema-dropped':
-      return schemaInScope(rules, effect.schema)
+      askUnlessAcknowledged(change, 'SYNC-2302', `The source ran: ${change.words}`)
+      // Names with dots may be read in two ways; a table that is forgotten for nothing is loaded again.
+      for (const { table } of change.batcher.loads())
+        if (table.startsWith(`${effect.schema}.`)) change.progress.set(table, notBegun(table))
+      return
+    case 'definition':
+      await alter(change, await meet(change, effect.tables), effect.alteration)
+      return
+    case 'created':
+      await create(change, await meet(change, effect.tables))
+      return
+    case 'rows':
+      await moveRows(change, effect)
+      return
+    case 'dropped':
+      await dropTables(change, effect.tables)
+      return
     case 'renamed':
-      return effect.renames.some(({ from, to }) => isIn(from) || isIn(to))
-    default:
-      return effect.tables.some(isIn)
+      await rename(change, effect.renames, effect.alteration)
   }
 }
 
@@ -149,98 +153,59 @@ function assertWithinShard(
   at: string,
 ): void {
   if (effect.kind !== 'renamed') return
+  // The copies of an online change need not become anything (renamed-tables.ts).
+  if (onlineSwapOf(effect.renames) !== null) return
   if (!effect.renames.some(({ from, to }) => spanShards(rules, [from, to]))) return
   throw new SyncError('SYNC-4006', `The source ran: ${words}`, { details: { at } })
 }
 
-/** @throws SyncError where a person has to do something at the target first */
-function assertPassable(effect: SchemaChangeEffect, words: string, at: string): void {
-  switch (effect.kind) {
-    case 'none':
-    case 'definition':
-      return
-    case 'unknown':
-      throw new SyncError(
-        'SYNC-2301',
-        `A statement that is not understood may concern tables in scope: ${words}`,
-        {
-          remedy: 'Do at the target what the statement needs, then resume to go on after it.',
-          details: { at },
-        },
-      )
-    case 'renamed':
-      throw new SyncError('SYNC-2301', `The source ran: ${words}`, {
-        remedy:
-          'Rename the tables in the same way at the target, then resume. A table that takes no part and now bears the name of one that does: make it at the target, empty; it is loaded.',
-        details: { at },
-      })
-    default:
-      throw new SyncError('SYNC-2302', `The source ran: ${words}`, { details: { at } })
+async function moveRows(
+  change: Change,
+  { tables, action }: Extract<SchemaChangeEffect, { kind: 'rows' }>,
+): Promise<void> {
+  const met = await meet(change, tables)
+  const there = met.filter(({ target }) => target !== null)
+  // Rows that went, of tables that the target does not have: there is nothing to do.
+  if (there.length === 0) return
+  const policies = policiesOf(change.options)
+  const policy =
+    action === 'truncate'
+      ? policies.truncateTable
+      : action === 'partitions'
+        ? policies.dropPartition
+        : 'block'
+  if (policy === 'ignore' || change.isAcknowledged) return
+  // Which rows a partition had is not to be known behind the statement: another partition has its range by now.
+  if (policy === 'block' || action !== 'truncate') {
+    askUnlessAcknowledged(change, 'SYNC-2302', `The source ran: ${change.words}`)
+    return
   }
+  await runActions(
+    change,
+    there.map(({ mapping }) => ({ do: 'truncate', table: mapping.target })),
+  )
+  // Empty at both ends: what comes from here on comes by the log, whatever of the table was loaded before.
+  for (const { id } of there) change.progress.set(tableName(id), emptyTable(tableName(id)))
 }
 
-/**
- * Where the load of tables stands after the statement, if it stands otherwise than before.
- * @param unacknowledged null: a person has made the same change at the target
- * @throws SYNC-2301 where a key may have changed
- */
-async function progressAfter(
-  context: DefinitionContext,
-  batcher: Batcher,
-  effect: SchemaChangeEffect,
-  { shapes, targets }: Definitions,
-  unacknowledged: SchemaChange | null,
-  words: string,
-): Promise<LoadProgress[]> {
-  const { rules } = context.options
-  const after = new Map<string, LoadProgress>()
-  const forget = (table: string): void => void after.set(table, { table, after: null, rows: 0, done: false })
-  switch (effect.kind) {
-    case 'dropped':
-      for (const id of effect.tables) if (ruleFor(rules, id) !== null) forget(tableName(id))
-      break
-    case 'renamed':
-      for (const { from, to } of effect.renames) {
-        const moved = after.get(tableName(from)) ?? batcher.progress(tableName(from))
-        forget(tableName(from))
-        // A table that joined under the new name already was looked at, and perhaps emptied: its rows are not those of before.
-        const joined = batcher.progress(tableName(to))
-        const isOurs =
-          joined === null ||
-          joined.done ||
-          joined.after !== null ||
-          context.presumedRenamed.delete(tableName(to))
-        if (moved === null || !isOurs) forget(tableName(to))
-        else after.set(tableName(to), { ...moved, table: tableName(to) })
-      }
-      break
-    case 'definition':
-      for (const id of effect.tables) {
-        const rule = ruleFor(rules, id)
-        const mapping = rule === null ? undefined : mapTables([rule], [id])[0]
-        const source = shapes.find((shape) => tableName(shape.id) === tableName(id))
-        const target = mapping === undefined ? undefined : targets.get(tableName(mapping.target))
-        if (rule === null || source === undefined || target === undefined) continue
-        const { reload, presumedNew, changedKey } = consequenceOf(effect.alteration, { source, target, rule })
-        if (changedKey !== null && unacknowledged !== null) {
-          throw new SyncError(
-            'SYNC-2301',
-            `The source ran: ${words}. It may have changed keys: ${changedKey.source.name} is ${changedKey.source.type.sql} there, and ${changedKey.target.name} is ${changedKey.target.type.sql} at the target`,
-            {
-              remedy: 'Make the same change at the target, then resume.',
-              details: { at: unacknowledged.id },
-            },
-          )
-        }
-        const isLeftOver =
-          presumedNew.length > 0 && !(await context.target.hasDefaultsOnly(target.id, presumedNew))
-        if (reload || isLeftOver) forget(tableName(id))
-      }
-      break
-    default:
-  }
-  const known = [...after.values()].filter(
-    (entry) => entry.done || entry.after !== null || batcher.progress(entry.table) !== null,
+const emptyTable = (table: string): LoadProgress => ({ table, after: null, rows: 0, done: true })
+
+async function dropTables(change: Change, ids: readonly TableId[]): Promise<void> {
+  const met = await meet(change, ids)
+  const there = met.filter(({ target }) => target !== null)
+  const policyOf = ({ id }: MetTable) =>
+    isOnlineChangeTable(id) ? 'apply' : policiesOf(change.options).dropTable
+  if (there.some((table) => policyOf(table) === 'block'))
+    askUnlessAcknowledged(change, 'SYNC-2302', `The source ran: ${change.words}`)
+  await runActions(
+    change,
+    there
+      .filter((table) => policyOf(table) === 'apply')
+      .map(({ mapping }) => ({ do: 'drop', table: mapping.target })),
   )
-  return context.options.load.enabled ? known : []
+  for (const table of met) {
+    forget(change, table.id)
+    const isKept = isThere(table) && policyOf(table) !== 'apply'
+    if (isKept) await change.sink.definitions?.note(keptNote(table.id), 'rows')
+  }
 }

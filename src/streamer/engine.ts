@@ -9,6 +9,7 @@ import type { Source, Target } from '../connectors/contract.ts'
 import { asSyncError, type SyncError } from '../core/errors.ts'
 import type { PipelineLimits } from '../core/limits.ts'
 import type { RejoinRequest } from '../core/pipeline-control.ts'
+import type { TableId } from '../core/schema.ts'
 import type { StatisticsReport } from '../core/statistics.ts'
 import type { RepairedRow } from '../core/verification.ts'
 import { type Alignment, type AlignmentLimits, createAlignments } from './alignment.ts'
@@ -25,8 +26,12 @@ export interface EngineDeps {
   /** Opens are repeated after a lost connection; each gives a fresh session. */
   readonly openSource: () => Promise<Source>
   readonly openTarget: () => Promise<Target>
-  /** After a definition change: does the target fit, and may missing tables be created? Throws a SyncError of disposition `block` if not. */
-  readonly recheck: () => Promise<void>
+  /**
+   * Does the target fit the source's definitions as they are now? Throws a SyncError of disposition `block` if not.
+   * @param about names of target tables; null: all of them, and what may be created is created
+   * @param isAhead the stream may not have come to statements that explain what does not fit
+   */
+  readonly recheck: (about: readonly string[] | null, isAhead?: boolean) => Promise<void>
   /** See QuarantineContext. */
   readonly onParked?: QuarantineContext['onParked']
   /** Delay before the second attempt in a row; the ones after it double. */
@@ -82,6 +87,12 @@ export function createEngine(
   const repairs = createRepairs()
   const fitted = new Set<string>()
   const presumedRenamed = new Set<string>()
+  const goneTables = new Map<string, TableId>()
+  let hasLooked = false
+  const lookOnce = async (): Promise<void> => {
+    if (!hasLooked) await deps.recheck(null)
+    hasLooked = true
+  }
   let sessions = 0n
   let lastPosition: EngineStatus['position'] = null
   let toldRetentionAt: string | null = null
@@ -109,12 +120,14 @@ export function createEngine(
         onParked: deps.onParked ?? (() => {}),
         fitted,
         presumedRenamed,
+        goneTables,
         board,
         gates,
         alignments,
         repairs,
         drain: drain.signal,
         recheck: deps.recheck,
+        lookOnce,
       })
     } catch (error) {
       reason = asSyncError(error).message

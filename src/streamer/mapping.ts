@@ -5,6 +5,7 @@
  * table takes part in exactly one of them, by its name at the target alone: the same for ever, for tables that are yet to come as well, and
  * two tables that go into one are together.
  */
+import type { MappedTable } from '../connectors/contract.ts'
 import { SyncError } from '../core/errors.ts'
 import { textHash } from '../core/hash.ts'
 import { type TableId, tableName } from '../core/schema.ts'
@@ -111,9 +112,28 @@ export function mapTables(rules: readonly TableRule[], sources: readonly TableId
   return mappings
 }
 
+/** The target's name of a table that any engine of the pipeline carries, or would but for its being parked; null: none does. */
+export function targetInAnyShard(rules: readonly TableRule[], id: TableId): TableId | null {
+  const rule = ruleInAnyShard(rules, id)
+  return rule === null ? null : targetOf(rule, id)
+}
+
 /** The target's name of a source column, or null when the rule leaves it out. */
 export function mapColumn(rule: TableRule, column: string): string | null {
   if (rule.includeColumns !== null && !rule.includeColumns.includes(column)) return null
   if (rule.excludeColumns.includes(column)) return null
   return rule.renameColumns[column] ?? column
+}
+
+/** A mapped table with its carried columns, as pre-checks and definitions are told. */
+export function mappedColumns(rule: TableRule, columns: readonly string[]): MappedTable['columns'] {
+  const isWhole =
+    rule.includeColumns === null &&
+    rule.excludeColumns.length === 0 &&
+    Object.keys(rule.renameColumns).length === 0
+  if (isWhole) return null
+  return columns.flatMap((name) => {
+    const target = mapColumn(rule, name)
+    return target === null ? [] : [{ source: name, target }]
+  })
 }

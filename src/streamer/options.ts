@@ -2,6 +2,7 @@
  * What the engine is told to do, in plain values: the streamer knows neither files nor Temporal.
  */
 import type { TableId } from '../core/schema.ts'
+import type { SchemaChangePolicies } from '../core/schema-policy.ts'
 
 export interface TableRule {
   /** `schema.table` with `*` for any run of characters in either part. */
@@ -43,6 +44,8 @@ export interface EngineOptions {
   /** At most this many rows go in one small (single transaction) batch. In order `global` all do. */
   readonly smallBatchRows: number
   readonly load: { readonly enabled: boolean; readonly chunkRows: number; readonly chunksInFlight: number }
+  /** Absent: the defaults of core/schema-policy.ts. */
+  readonly schemaChanges?: SchemaChangePolicies
   /** Absent: what a target refuses blocks the pipeline. */
   readonly quarantine?: QuarantineOptions
 }

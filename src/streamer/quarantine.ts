@@ -147,6 +147,9 @@ export function createSessionQuarantine(context: QuarantineContext, sink: Sink):
       await writing?.settled()
       const letters = (error.details['letters'] ?? []) as readonly DeadLetter[]
       const { code, message, remedy } = error
+      // The statement that it was parked for is none of its affairs any more.
+      const { change } = error.details
+      if (typeof change === 'string') await sink.definitions?.forget([change])
       await sink.quarantine.park({ table, parking: randomUUID(), since, code, message, remedy }, letters)
       return true
     },
@@ -172,13 +175,14 @@ export function createSessionQuarantine(context: QuarantineContext, sink: Sink):
     named(thrown, event) {
       const error = asSyncError(thrown)
       const effect = effectOf(event.statement, event.schema)
-      if (error.code !== 'SYNC-2301' || effect.kind !== 'definition') return error
+      const isOfDefinition = error.code === 'SYNC-2301' || error.code === 'SYNC-2303'
+      if (!isOfDefinition || effect.kind !== 'definition') return error
       const cause = error.cause instanceof SyncError ? sourceNamedBy(error.cause) : null
       const concerned = effect.tables
         .map((id) => source.nameOf(id))
         .filter((id) => ruleFor(options.rules, id) !== null)
       const table = cause ?? (concerned.length === 1 ? concerned[0] : undefined)
-      return table === undefined ? error : withDetails(error, { source: table })
+      return table === undefined ? error : withDetails(error, { source: table, change: event.id })
     },
   }
 }

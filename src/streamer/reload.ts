@@ -6,8 +6,8 @@
  * make it certain that both are equal nothing is done; otherwise the load brings every row again, beside the stream. What a load cannot
  * mend is a key: rows under their old keys would stay. That waits for a person.
  */
+import type { Alteration } from '../core/alteration.ts'
 import type { Column, TableShape } from '../core/schema.ts'
-import type { Alteration } from './alter-table.ts'
 import { mapColumn } from './mapping.ts'
 import type { TableRule } from './options.ts'
 

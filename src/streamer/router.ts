@@ -17,6 +17,7 @@ import {
   tableName,
   type UniqueKey,
 } from '../core/schema.ts'
+import { defaultPolicies, type SchemaChangePolicies } from '../core/schema-policy.ts'
 import type { Row, Value } from '../core/value.ts'
 import { countsFor, mapColumn, mapTables, ruleFor } from './mapping.ts'
 import type { TableMapping, TableRule } from './options.ts'
@@ -45,6 +46,26 @@ export interface Router {
   sourceOf(target: string): TableId | null
 }
 
+/** The log has rows of a table that the source does not have any more: the target is to be asked for it first. */
+export class UnknownTable extends Error {
+  readonly id: TableId
+
+  constructor(id: TableId) {
+    super(`the target was not asked for the table of ${tableName(id)}`)
+    this.id = id
+  }
+}
+
+export interface RouterOptions {
+  readonly policies?: SchemaChangePolicies | undefined
+  /** Is a source table still to be loaded from its start? */
+  readonly isLoadedAnew?: (table: string) => boolean
+  /** Is it known whether the target has the table of a source table that is gone? */
+  readonly isLookedUp?: (id: TableId) => boolean
+  /** Was a source table never written to, and does the target do without it? */
+  readonly isLeftOut?: (table: string) => boolean
+}
+
 /**
  * @param sources the source's tables as of now
  * @param targets the target's tables by name as of now
@@ -53,6 +74,12 @@ export function createRouter(
   rules: readonly TableRule[],
   sources: readonly TableShape[],
   targets: ReadonlyMap<string, TableShape>,
+  {
+    policies = defaultPolicies,
+    isLoadedAnew = () => false,
+    isLookedUp = () => true,
+    isLeftOut = () => false,
+  }: RouterOptions = {},
 ): Router {
   const mappings = mapTables(
     rules,
@@ -60,7 +87,10 @@ export function createRouter(
   )
   const mappingOf = new Map(mappings.map((mapping) => [tableName(mapping.source), mapping]))
   const currentColumns = new Map(
-    sources.map((shape) => [tableName(shape.id), new Set(shape.columns.map((column) => column.name))]),
+    sources.map((shape) => [
+      tableName(shape.id),
+      new Map(shape.columns.map((column) => [column.name, column])),
+    ]),
   )
   const currentKeys = new Map(sources.map((shape) => [tableName(shape.id), keyColumns(shape)]))
   const routes = new WeakMap<TableShape, { route: Route | null }>()
@@ -82,10 +112,19 @@ export function createRouter(
     if (mapping === null) return null
     routedFrom.set(tableName(mapping.target), mapping.source)
     const target = targets.get(tableName(mapping.target))
-    if (target === undefined)
-      throw new SyncError('SYNC-3201', `Table ${tableName(mapping.target)} does not exist at the target`, {
-        details: { table: tableName(mapping.target) },
+    const isGone = !currentColumns.has(tableName(shape.id))
+    if (target === undefined) {
+      if (isGone && !isLookedUp(shape.id)) throw new UnknownTable(shape.id)
+      // Nothing of it is at the target, and nothing is missed: it was made and dropped since, or is left out.
+      if ((isGone && isLoadedAnew(tableName(shape.id))) || isLeftOut(tableName(shape.id))) return null
+      const name = tableName(mapping.target)
+      // Rows that stand before a rename or a drop in the log. A table that has its new name at the target already would lack them.
+      const remedy = `Where it was renamed at the target before the pipeline asked for it, give it its old name again, then resume; the pipeline asks when its time has come. Where it was dropped, make it again, empty, with the columns that it had.`
+      throw new SyncError('SYNC-3201', `Table ${name} does not exist at the target`, {
+        ...(isGone ? { remedy } : {}),
+        details: { table: name },
       })
+    }
     const picked = pickColumns(shape, target, mapping)
     const destination = shareDestination(mapping.target, target, picked, keyNames(shape, mapping))
     const ordinals = picked.map((pick) => pick.sourceOrdinal)
@@ -134,8 +173,9 @@ export function createRouter(
       if (name === null) return
       const targetColumn = targetColumns.get(name.toLowerCase())
       if (targetColumn === undefined) {
-        // A column that only old log entries still know was dropped since, at both ends.
-        if (currentColumns.get(tableName(shape.id))?.has(column.name) === false) return
+        // A column that only old log entries still know was dropped since, at both ends; or renamed, and is loaded again when the log says so.
+        if (currentColumns.get(tableName(shape.id))?.has(column.name) !== true) return
+        if (policies.addColumn === 'ignore' && !keyColumns(shape).includes(column.name)) return
         throw new SyncError(
           'SYNC-3202',
           `Column ${name} of ${tableName(mapping.target)} does not exist at the target`,
@@ -146,6 +186,11 @@ export function createRouter(
       }
       // A generated column is computed by the target itself.
       if (targetColumn.generated) return
+      // Rounded on the way where the source has rounded since, and all rows come again with what it made of them.
+      const known = currentColumns.get(tableName(shape.id))?.get(column.name)
+      const isRounded =
+        known !== undefined && !loses(known, targetColumn) && isLoadedAnew(tableName(shape.id))
+      if (loses(column, targetColumn) && !isRounded) throw rounding(mapping.target, column, targetColumn)
       picked.push({ sourceOrdinal, column: targetColumn, valueType: column.type })
     })
     return picked
@@ -217,6 +262,24 @@ interface Pick {
   readonly column: Column
   readonly valueType: ColumnType
 }
+
+/**
+ * What a server changes without a word: digits that it rounds away. Looked at here because a row of the log has the type of its time, which is
+ * another than that of the catalogue after a change of the definition.
+ */
+function loses({ type }: Column, target: Column): boolean {
+  const isMore = (digits: number | undefined, kept: number | undefined): boolean =>
+    (digits ?? 0) > (kept ?? 0)
+  if (type.kind !== target.type.kind) return false
+  return isMore(type.scale, target.type.scale) || isMore(type.fraction, target.type.fraction)
+}
+
+const rounding = (table: TableId, source: Column, target: Column): SyncError =>
+  new SyncError(
+    'SYNC-3203',
+    `Column ${target.name} of ${tableName(table)} is ${target.type.sql}, which rounds the values of ${source.type.sql}`,
+    { details: { table: tableName(table), column: target.name } },
+  )
 
 const keyColumns = (shape: TableShape): string[] =>
   (shape.primaryKey?.ordinals ?? []).map((ordinal) => (shape.columns[ordinal] as Column).name)

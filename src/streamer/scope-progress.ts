@@ -16,9 +16,10 @@ import type { EngineOptions, TableRule } from './options.ts'
 
 export interface ScopeContext {
   readonly options: Pick<EngineOptions, 'rules' | 'load'>
-  readonly recheck: () => Promise<void>
   /** Tables that joined while a rename was ahead, and were not looked at. */
   readonly presumedRenamed: Set<string>
+  /** Statements that the stream has not come to may explain a table that does not fit yet: that is no error here. */
+  readonly recheck: (about: null, isAhead: true) => Promise<void>
 }
 
 /**
@@ -46,15 +47,19 @@ export async function settleScope(
     .filter((table) => load.enabled && !known.has(table))
     .map((table) => ({ table, after: null, rows: 0, done: false }))
   if (isRenameAhead) for (const { table } of joining) presumedRenamed.add(table)
-  else if (joining.length > 0 && !isFirst) await recheck()
+  else if (joining.length > 0 && !isFirst) await recheck(null, true)
   if (joining.length + left.length > 0) await sink.storeLoad(joining, left)
   return [...kept, ...joining]
 }
 
 /** Names with dots can be read in several ways; a table leaves only where none of them takes part. */
-export function mayTakePart(rules: readonly TableRule[], table: string): boolean {
+export const mayTakePart = (rules: readonly TableRule[], table: string): boolean =>
+  readingsOf(table).some((id) => ruleFor(rules, id) !== null)
+
+/** What `schema.table` may stand for. */
+export function readingsOf(table: string): readonly TableId[] {
   const readings: TableId[] = []
   for (let dot = table.indexOf('.'); dot >= 0; dot = table.indexOf('.', dot + 1))
     readings.push({ schema: table.slice(0, dot), name: table.slice(dot + 1) })
-  return readings.some((id) => ruleFor(rules, id) !== null)
+  return readings
 }

@@ -10,27 +10,30 @@ import { SyncError } from '../core/errors.ts'
 import { keyOrder } from '../core/key-order.ts'
 import type { Position } from '../core/position.ts'
 import { refusalOf } from '../core/quarantine.ts'
-import { type TableShape, tableName } from '../core/schema.ts'
+import { type TableId, type TableShape, tableName } from '../core/schema.ts'
 import type { LogEvent } from '../core/transaction.ts'
 import type { Held } from '../core/verification.ts'
 import type { Alignments, Standstill } from './alignment.ts'
 import { type Applier, createApplier } from './applier.ts'
+import { asTextOf } from './as-text.ts'
 import { type BatchSize, createBatchSize } from './batch-size.ts'
 import { type Batcher, createBatcher, type SealedBatch } from './batcher.ts'
+import { catchUp, explainedByLog } from './catch-up.ts'
+import type { DefinitionContext } from './change-in-hand.ts'
 import { type ChunkWriter, createChunkWriter } from './chunk-writer.ts'
-import { type DefinitionContext, passDefinitionChange } from './definition-change.ts'
-import { readDefinitions } from './definitions.ts'
+import { passDefinitionChange } from './definition-change.ts'
+import { type Definitions, readDefinitions, readFirstDefinitions } from './definitions.ts'
 import type { Gates } from './gates.ts'
 import { keyOrdinalsBy } from './key-ordinals.ts'
 import { loadTables } from './loader.ts'
-import { ruleFor, schemaInScope } from './mapping.ts'
+import { mapTables, ruleFor, schemaInScope } from './mapping.ts'
 import type { EngineOptions } from './options.ts'
 import { createOrderedPump } from './ordered-pump.ts'
 import { createPump, type Pump } from './pump.ts'
 import { createSessionQuarantine, type QuarantineContext, type SessionQuarantine } from './quarantine.ts'
 import { reform } from './recovery.ts'
 import { type Repairs, repairKeys } from './repair.ts'
-import type { Router } from './router.ts'
+import { type Router, UnknownTable } from './router.ts'
 import { settleScope } from './scope-progress.ts'
 import type { StatusBoard } from './status-board.ts'
 import { runThrottle } from './throttle.ts'
@@ -43,6 +46,10 @@ export interface SessionContext extends DefinitionContext, QuarantineContext {
   readonly gates: Gates
   readonly alignments: Alignments
   readonly repairs: Repairs
+  /** The whole pre-check, once in an engine's life: what a start had to leave open, because the log might have explained it. */
+  readonly lookOnce: () => Promise<void>
+  /** Source tables whose rows the log had when the source had them no more, by name; kept for an engine's life. */
+  readonly goneTables: Map<string, TableId>
   /** Aborted when the engine is to drain. */
   readonly drain: AbortSignal
 }
@@ -50,9 +57,6 @@ export interface SessionContext extends DefinitionContext, QuarantineContext {
 export type SessionEnd =
   | { readonly kind: 'drained'; readonly position: Position | null }
   | { readonly kind: 'restart' }
-
-/** A goal reached within this time means that the stream keeps up. */
-const caughtUpWithinMs = 3_000
 
 /** More at once only wait for each other at the target. */
 const maxLoadWriters = 4
@@ -75,6 +79,10 @@ export async function runSession(context: SessionContext): Promise<SessionEnd> {
   try {
     return await runWithSink(context, sink, quarantine)
   } catch (error) {
+    if (error instanceof UnknownTable) {
+      context.goneTables.set(tableName(error.id), error.id)
+      return { kind: 'restart' }
+    }
     if (await quarantine.park(error)) return { kind: 'restart' }
     throw error
   } finally {
@@ -99,7 +107,11 @@ async function runWithSink(
   const from = resume.unfinished?.from ?? position
   await source.assertRetained(from)
   if (from !== position) await source.assertRetained(position)
-  const { router, shapes } = await readDefinitions(source, context.target, options.rules, context.recheck)
+  const definitions =
+    resume.position === null
+      ? await readFirstDefinitions(source, context.target, options, () => context.recheck(null))
+      : await readDefinitions(source, context.target, options, resume.load, context.goneTables)
+  const { router, shapes } = definitions
   if (resume.position === null) {
     await sink.begin(position)
     quarantine.confirmed(position)
@@ -174,7 +186,9 @@ async function runWithSink(
 
     const ends = { source: source.pressure, target: context.target.pressure }
     runThrottle(context.gates, ends, loadAbort.signal).catch(end.reject)
-    runLoad(context, batcher, pump, writer, sink, router, shapes, load, loadAbort.signal).catch(end.reject)
+    runLoad(context, batcher, pump, writer, sink, definitions, load, loadAbort.signal)
+      .catch((error: unknown) => explainedByLog(context, error, batcher, loadAbort.signal))
+      .catch(end.reject)
     const turnstile = createTurnstile(context.gates.stream, router, {
       beforeWaiting: () => pump?.kick(),
       onHeld: (commitTimeUs) => board.held(commitTimeUs),
@@ -204,7 +218,16 @@ async function runWithSink(
         request,
       ),
     )
-    const consume = consumeLog(context, quarantine, batcher, pump, turnstile, standstill, events, rest)
+    const consume = consumeLog(
+      { ...context, sink },
+      quarantine,
+      batcher,
+      pump,
+      turnstile,
+      standstill,
+      events,
+      rest,
+    )
     const released = Promise.withResolvers<SessionEnd>()
     quarantine.rejoin(pump, () => released.resolve({ kind: 'restart' })).catch(end.reject)
     return await Promise.race([consume, end.promise, released.promise])
@@ -281,7 +304,7 @@ function inPresentOrder(progress: LoadProgress, shapes: readonly TableShape[]): 
 }
 
 async function consumeLog(
-  context: SessionContext,
+  context: SessionContext & { readonly sink: Sink },
   quarantine: SessionQuarantine,
   batcher: Batcher,
   pump: Pump,
@@ -356,15 +379,17 @@ async function runLoad(
   pump: Pump,
   writer: ChunkWriter,
   sink: Sink,
-  router: Router,
-  shapes: readonly TableShape[],
+  definitions: Definitions,
   stored: readonly LoadProgress[],
   signal: AbortSignal,
 ): Promise<void> {
   const { source, options, board } = context
+  const { router, shapes, targets } = definitions
   const progress = new Map(stored.map((entry) => [entry.table, entry]))
   const todo = options.load.enabled
-    ? shapes.filter((shape) => stored.find((entry) => entry.table === tableName(shape.id))?.done !== true)
+    ? shapes
+        .filter((shape) => stored.find((entry) => entry.table === tableName(shape.id))?.done !== true)
+        .filter((shape) => takesPart(options, shape, targets))
     : []
   if (todo.length > 0) {
     const estimates = await Promise.all(todo.map((shape) => source.snapshot.estimateRows(shape.id)))
@@ -384,11 +409,7 @@ async function runLoad(
       tables: todo,
       progress,
       filterSql: (shape) => router.filterSql(shape),
-      asText: (shape) => {
-        const route = router.route(shape)
-        const format = route === null ? null : sink.textFormat(route.destination)
-        return route === null || format === null ? null : { format, columns: route.ordinals }
-      },
+      asText: (shape) => asTextOf(router, sink, shape),
       options: { ...options.load, maxChunkBytes },
       gate: context.gates.load,
       counters,
@@ -398,27 +419,14 @@ async function runLoad(
     await pump.flush()
   }
   await writer.closeWhenIdle()
-  await catchUp(context, batcher, pump, signal)
+  await catchUp(context, definitions, batcher, pump, signal)
 }
 
-/** Moves to phase `streaming` once the log's head of a moment ago was reached within a short time. */
-async function catchUp(
-  context: SessionContext,
-  batcher: Batcher,
-  pump: Pump,
-  signal: AbortSignal,
-): Promise<void> {
-  context.board.phase('catching-up')
-  for (;;) {
-    const goal = await context.source.head()
-    const startedAtMs = performance.now()
-    while (!batcher.covers(goal)) {
-      await new Promise((resolve) => setTimeout(resolve, 20))
-      if (signal.aborted) return
-    }
-    await pump.flush()
-    if (signal.aborted) return
-    if (performance.now() - startedAtMs < caughtUpWithinMs) break
-  }
-  context.board.phase('streaming')
-}
+/** A table that was made while the stream runs, and that the pipeline was told to leave out. */
+const takesPart = (
+  { rules, schemaChanges }: SessionContext['options'],
+  { id }: TableShape,
+  targets: Definitions['targets'],
+): boolean =>
+  schemaChanges?.createTable !== 'ignore' ||
+  mapTables(rules, [id]).every(({ target }) => targets.has(tableName(target)))

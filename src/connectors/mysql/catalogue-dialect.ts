@@ -9,6 +9,8 @@ export interface ColumnDefault {
 }
 
 export interface CatalogueDialect {
+  /** Does a list of a schema's tables have those whose definitions are being changed? */
+  readonly listsWhole: boolean
   /** Is JSON no type of its own, but LONGTEXT? */
   readonly jsonIsText: boolean
   /** SQL for a column's spatial reference system in COLUMNS. */
@@ -27,6 +29,7 @@ export interface CatalogueDialect {
 
 export const catalogueDialects: Readonly<Record<Product, CatalogueDialect>> = {
   mysql: {
+    listsWhole: true,
     jsonIsText: false,
     srid: 'SRS_ID',
     keyExpression: 'EXPRESSION',
@@ -38,6 +41,7 @@ export const catalogueDialects: Readonly<Record<Product, CatalogueDialect>> = {
     defaultOf: (text) => (text === null ? null : { literal: text }),
   },
   mariadb: {
+    listsWhole: false,
     jsonIsText: true,
     srid: 'NULL',
     keyExpression: 'NULL',

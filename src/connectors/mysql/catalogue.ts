@@ -2,7 +2,9 @@
  * The shapes of tables as the server's information_schema tells them now.
  *
  * A fixed number of queries, whatever the number of tables (one per view for all schemas asked for). Reads what the account may see: a table
- * without any privilege on it is absent. Assumes a session whose results are bytes or UTF-8 (connection.ts). Several queries are not one moment:
+ * without any privilege on it is absent. MariaDB finds the tables of a schema in its directory, where one whose definition is being changed is missing
+ * for a moment, in each query by itself; asked for by its name, it is waited for (10.11.18: missing in 2 to 7 of 100 looks while a table was altered
+ * without a pause, never by its name). So what is incomplete, and what the caller knows of, is read by name there. Assumes a session whose results are bytes or UTF-8 (connection.ts). Several queries are not one moment:
  * a definition that changes in between shows at the next look or in the log.
  */
 import type { Column, TableId, TableShape, UniqueKey } from '../../core/schema.ts'
@@ -62,19 +64,46 @@ export async function readNameCase(connection: Connection): Promise<0 | 1 | 2> {
   return Number(rows[0]?.[0]) as 0 | 1 | 2
 }
 
-/** All base tables of the schemas, in the order of their names. */
+/**
+ * All base tables of the schemas, in the order of their names.
+ * @param known tables that are there as far as the caller knows: they are missing only if they certainly are
+ */
 export async function readTables(
   connection: Connection,
   schemas: readonly string[],
+  known: readonly TableId[] = [],
 ): Promise<readonly TableDetail[]> {
   if (schemas.length === 0) return []
+  const found = await readWhere(connection, `TABLE_SCHEMA IN (${schemas.map(textLiteral).join(', ')})`)
+  if (catalogueDialects[productOf(connection.version)].listsWhole) return found.tables
+  const whole = new Map(
+    found.tables
+      .filter(({ shape }) => !found.incomplete.has(nameOf(shape.id)))
+      .map((table) => [nameOf(table.shape.id), table]),
+  )
+  const others = new Map([...known, ...found.incomplete.values()].map((id) => [nameOf(id), id]))
+  for (const [name, id] of others) {
+    if (whole.has(name) || !schemas.includes(id.schema)) continue
+    const where = `TABLE_SCHEMA = ${textLiteral(id.schema)} AND TABLE_NAME = ${textLiteral(id.name)}`
+    for (const table of (await readWhere(connection, where)).tables) whole.set(nameOf(table.shape.id), table)
+  }
+  return [...whole.values()].sort((a, b) => (nameOf(a.shape.id) < nameOf(b.shape.id) ? -1 : 1))
+}
+
+const nameOf = ({ schema, name }: TableId): string => `${schema}\0${name}`
+const baseTables = new Set(['BASE TABLE', 'SYSTEM VERSIONED'])
+
+/** @returns `incomplete`: tables of which one query told and another did not, by name; a table without any key is among them */
+async function readWhere(
+  connection: Connection,
+  where: string,
+): Promise<{ tables: TableDetail[]; incomplete: ReadonlyMap<string, TableId> }> {
   const dialect = catalogueDialects[productOf(connection.version)]
-  const inSchemas = (field: string): string => `${field} IN (${schemas.map(textLiteral).join(', ')})`
   const [tables, columns, keys, collations] = await connection.queryAll(
     [
-      `SELECT TABLE_SCHEMA, TABLE_NAME, ENGINE, TABLE_COLLATION, TABLE_TYPE FROM information_schema.TABLES WHERE ${inSchemas('TABLE_SCHEMA')} AND TABLE_TYPE IN (_utf8mb4'BASE TABLE', _utf8mb4'SYSTEM VERSIONED') ORDER BY 1, 2`,
-      `SELECT TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME, IS_NULLABLE, DATA_TYPE, COLUMN_TYPE, CHARACTER_OCTET_LENGTH, NUMERIC_PRECISION, NUMERIC_SCALE, DATETIME_PRECISION, CHARACTER_SET_NAME, COLLATION_NAME, EXTRA, GENERATION_EXPRESSION, COLUMN_DEFAULT IS NOT NULL, CHARACTER_MAXIMUM_LENGTH, ${dialect.srid}, COLUMN_DEFAULT FROM information_schema.COLUMNS WHERE ${inSchemas('TABLE_SCHEMA')} ORDER BY TABLE_SCHEMA, TABLE_NAME, ORDINAL_POSITION`,
-      `SELECT TABLE_SCHEMA, TABLE_NAME, INDEX_NAME, COLUMN_NAME, SUB_PART, ${dialect.keyExpression} FROM information_schema.STATISTICS WHERE ${inSchemas('TABLE_SCHEMA')} AND NON_UNIQUE = 0 ORDER BY TABLE_SCHEMA, TABLE_NAME, INDEX_NAME, SEQ_IN_INDEX`,
+      `SELECT TABLE_SCHEMA, TABLE_NAME, ENGINE, TABLE_COLLATION, TABLE_TYPE FROM information_schema.TABLES WHERE ${where} ORDER BY 1, 2`,
+      `SELECT TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME, IS_NULLABLE, DATA_TYPE, COLUMN_TYPE, CHARACTER_OCTET_LENGTH, NUMERIC_PRECISION, NUMERIC_SCALE, DATETIME_PRECISION, CHARACTER_SET_NAME, COLLATION_NAME, EXTRA, GENERATION_EXPRESSION, COLUMN_DEFAULT IS NOT NULL, CHARACTER_MAXIMUM_LENGTH, ${dialect.srid}, COLUMN_DEFAULT FROM information_schema.COLUMNS WHERE ${where} ORDER BY TABLE_SCHEMA, TABLE_NAME, ORDINAL_POSITION`,
+      `SELECT TABLE_SCHEMA, TABLE_NAME, INDEX_NAME, COLUMN_NAME, SUB_PART, ${dialect.keyExpression} FROM information_schema.STATISTICS WHERE ${where} AND NON_UNIQUE = 0 ORDER BY TABLE_SCHEMA, TABLE_NAME, INDEX_NAME, SEQ_IN_INDEX`,
       dialect.paddingCollations,
     ].join('; '),
   )
@@ -82,12 +111,22 @@ export async function readTables(
   const columnsOf = groupByTable(columns?.rows ?? [])
   const keysOf = groupByTable(keys?.rows ?? [])
   const labels = await readLabels(connection, columns?.rows ?? [])
-  return (tables?.rows ?? []).map((row) => {
+  const all = new Map((tables?.rows ?? []).map((row) => [placeOf(row), row]))
+  const incomplete = new Map<string, TableId>()
+  for (const row of [...all.values(), ...[...columnsOf.values()].map((rows) => rows[0] as ServerRow)]) {
+    const place = placeOf(row)
+    const known = all.get(place)
+    if (known !== undefined && !baseTables.has(textOf(known[4]))) continue
+    const id = { schema: textOf(row[0]), name: textOf(row[1]) }
+    if (known === undefined || !columnsOf.has(place) || !keysOf.has(place)) incomplete.set(nameOf(id), id)
+  }
+  const base = [...all.values()].filter((row) => baseTables.has(textOf(row[4])))
+  const made = base.map((row) => {
     const id = { schema: textOf(row[0]), name: textOf(row[1]) }
     const place = placeOf(row)
-    const made = (columnsOf.get(place) ?? []).map((column) => columnOf(column, labels, dialect))
-    const shapeColumns = made.map(({ column }) => column)
-    const details = made.map(({ detail }) => detail)
+    const ofTable = (columnsOf.get(place) ?? []).map((column) => columnOf(column, labels, dialect))
+    const shapeColumns = ofTable.map(({ column }) => column)
+    const details = ofTable.map(({ detail }) => detail)
     const uniqueKeys = uniqueKeysOf(keysOf.get(place) ?? [], shapeColumns, details, padding)
     const primaryKey = uniqueKeys.find((key) => key.name === 'PRIMARY')
     return {
@@ -103,6 +142,7 @@ export async function readTables(
       columns: details,
     }
   })
+  return { tables: made, incomplete }
 }
 
 /**
@@ -116,7 +156,8 @@ export async function readTablesByName(
   const ignoresCase = (await readNameCase(connection)) !== 0
   const norm = (name: string): string => (ignoresCase ? name.toLowerCase() : name)
   const schemas = [...new Set(ids.map((id) => norm(id.schema)))]
-  const all = await readTables(connection, schemas)
+  const asked = ids.map((id) => ({ schema: norm(id.schema), name: norm(id.name) }))
+  const all = await readTables(connection, schemas, asked)
   const byName = new Map(
     all.map((table) => [`${norm(table.shape.id.schema)}\0${norm(table.shape.id.name)}`, table]),
   )

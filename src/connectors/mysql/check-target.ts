@@ -14,7 +14,13 @@ import type { MysqlEndpoint } from './config.ts'
 import { type Connection, connect } from './connection.ts'
 import { finding, findingOf, readAccount, readVariables, shownName } from './finding.ts'
 import { productOf } from './flavour.ts'
-import { isRenameAhead, marksOf, readJoinedTables, tablesWithRows } from './joined-tables.ts'
+import {
+  isRenameAhead,
+  marksOf,
+  readChangingTables,
+  readJoinedTables,
+  tablesWithRows,
+} from './joined-tables.ts'
 import { lostMessage, lostRemedy, nothingPlanned, otherDivision, planCreation } from './prepare-target.ts'
 import { sourceLogOf } from './source-log.ts'
 import { sourceSettings } from './source-settings.ts'
@@ -334,8 +340,10 @@ async function checkRows(
     }
   const joined = await readJoinedTables(connection, marksOf(scope)).catch(unlessDenied(null))
   if (await isRenameAhead(connection, scope).catch(unlessDenied(false))) return []
+  const changing = await readChangingTables(connection, marksOf(scope)).catch(unlessDenied(new Set<string>()))
+  const isNew = (source: string): boolean => joined?.has(source) !== true && !changing.has(source)
   const ids = scope.mappings
-    .filter(({ source, target }) => targets.has(tableName(target)) && joined?.has(tableName(source)) !== true)
+    .filter(({ source, target }) => targets.has(tableName(target)) && isNew(tableName(source)))
     .map(({ target }) => target)
   const full = await tablesWithRows(connection, ids).catch(unlessDenied([]))
   return full.map((id) =>

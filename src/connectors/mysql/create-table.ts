@@ -67,11 +67,11 @@ export function targetDefinition(
 }
 
 const label = (id: TableId): string => `${id.schema}.${id.name}`
-const tick = (name: string): string => `\`${name.replaceAll('`', '``')}\``
-const quote = (id: TableId): string => `${tick(id.schema)}.${tick(id.name)}`
+export const tick = (name: string): string => `\`${name.replaceAll('`', '``')}\``
+export const quote = (id: TableId): string => `${tick(id.schema)}.${tick(id.name)}`
 
 /** A piece of SQL as the server prints it: names in backticks, strings in quotes, the rest. */
-const pieces = /`(?:[^`]|``)*`|'(?:[^'\\]|\\.|'')*'|[^`']+/g
+export const pieces = /`(?:[^`]|``)*`|'(?:[^'\\]|\\.|'')*'|[^`']+/g
 
 /** Replaces names in backticks; strings are left alone. */
 function renamed(sql: string, names: ReadonlyMap<string, string>): string {
@@ -82,12 +82,12 @@ function renamed(sql: string, names: ReadonlyMap<string, string>): string {
   })
 }
 
-const unquoted = (name: string): string => name.slice(1, -1).replaceAll('``', '`')
+export const unquoted = (name: string): string => name.slice(1, -1).replaceAll('``', '`')
 
-const namesIn = (sql: string): string[] =>
+export const namesIn = (sql: string): string[] =>
   (sql.match(pieces) ?? []).filter((piece) => piece.startsWith('`')).map(unquoted)
 
-const columnsNotIn = (sql: string, names: ReadonlyMap<string, string>): string[] =>
+export const columnsNotIn = (sql: string, names: ReadonlyMap<string, string>): string[] =>
   namesIn(sql).filter((name) => !names.has(name))
 
 /** The part of a key or check that names columns: from its first parenthesis on. */
@@ -100,13 +100,13 @@ const bodyStart = (definition: string): number => {
   }
   return definition.length
 }
-const bodyOf = (definition: string): string => definition.slice(bodyStart(definition))
-const renamedBody = (definition: string, names: ReadonlyMap<string, string>): string =>
+export const bodyOf = (definition: string): string => definition.slice(bodyStart(definition))
+export const renamedBody = (definition: string, names: ReadonlyMap<string, string>): string =>
   definition.slice(0, bodyStart(definition)) + renamed(bodyOf(definition), names)
 
-const shortName = (definition: string): string => definition.slice(0, bodyStart(definition)).trim()
+export const shortName = (definition: string): string => definition.slice(0, bodyStart(definition)).trim()
 
-function columnDefinition(
+export function columnDefinition(
   definition: string,
   names: ReadonlyMap<string, string> | null,
 ): { sql: string | null; leftOut: string | null } {

@@ -10,7 +10,7 @@ import { type TableId, tableName } from '../../core/schema.ts'
 import type { MappedTable, PipelineScope } from '../contract.ts'
 import { textOf } from './catalogue.ts'
 import type { Connection } from './connection.ts'
-import { loadTable } from './sink/mark-table.ts'
+import { changeTable, loadTable } from './sink/mark-table.ts'
 import { qualifiedName, textLiteral } from './sql-text.ts'
 
 const tablesPerRoundTrip = 200
@@ -69,6 +69,25 @@ async function readProgress(
       `SELECT table_name FROM ${loadTable} WHERE pipeline IN (${namesOf(marksOf(scope))}) AND (${condition})`,
     )
     return new Set(rows.map((row) => textOf(row[0])))
+  } catch (error) {
+    if (isAbsent(error)) return new Set()
+    throw error
+  }
+}
+
+/**
+ * Source tables, by `schema.table`, of definition changes that an engine stands before, or died in. A table may have its new name already, with all
+ * its rows, and nothing else that says so: whoever looks at tables before an engine starts leaves them to it.
+ */
+export async function readChangingTables(
+  connection: Connection,
+  marks: readonly string[],
+): Promise<ReadonlySet<string>> {
+  try {
+    const { rows } = await connection.query(
+      `SELECT table_names FROM ${changeTable} WHERE pipeline IN (${namesOf(marks)}) AND table_names IS NOT NULL`,
+    )
+    return new Set(rows.flatMap((row) => JSON.parse(textOf(row[0])) as string[]))
   } catch (error) {
     if (isAbsent(error)) return new Set()
     throw error

@@ -20,6 +20,7 @@ import {
   isRenameAhead,
   marksOf,
   namesOf,
+  readChangingTables,
   readJoinedTables,
   readLoadedTables,
   tablesWithRows,
@@ -52,9 +53,13 @@ async function emptyTables(
 ): Promise<void> {
   if (await isRenameAhead(connection, scope)) return
   const joined = await readJoinedTables(connection, marksOf(scope))
+  const changing = await readChangingTables(connection, marksOf(scope))
   const isNew = new Set(created.map((id) => tableName(id)))
   const others = scope.mappings.filter(
-    ({ source, target }) => joined?.has(tableName(source)) !== true && !isNew.has(tableName(target)),
+    ({ source, target }) =>
+      joined?.has(tableName(source)) !== true &&
+      !changing.has(tableName(source)) &&
+      !isNew.has(tableName(target)),
   )
   const targets = new Map(others.map((mapping) => [tableName(mapping.target), mapping]))
   const full = await tablesWithRows(
@@ -107,7 +112,10 @@ export async function planCreation(target: Connection, scope: PipelineScope): Pr
     target,
     scope.mappings.map((mapping) => mapping.target),
   )
-  const absent = scope.mappings.filter((mapping) => !there.has(tableName(mapping.target)))
+  const gone = scope.mappings.filter((mapping) => !there.has(tableName(mapping.target)))
+  if (gone.length === 0) return nothingPlanned
+  const changing = await readChangingTables(target, marksOf(scope))
+  const absent = gone.filter(({ source }) => !changing.has(tableName(source)))
   if (absent.length === 0) return nothingPlanned
   const loaded = await readLoadedTables(target, scope)
   const lost = absent.filter(({ source }) => loaded.has(tableName(source))).map((mapping) => mapping.target)

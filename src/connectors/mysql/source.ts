@@ -12,10 +12,12 @@ import { readNameCase, readSchemas, readTables } from './catalogue.ts'
 import type { MysqlEndpoint } from './config.ts'
 import { type Connection, connect, type Role } from './connection.ts'
 import { createConnectionPool } from './connection-pool.ts'
+import { readLogEnd } from './log-end.ts'
 import { createRetentionReader } from './log-retention.ts'
 import { createPressureGauge } from './pressure.ts'
 import { createSnapshotReader } from './snapshot.ts'
 import { sourceLogOf } from './source-log.ts'
+import { readTableDefinition } from './table-definition.ts'
 import { createVerifiableSource } from './verify/verifiable.ts'
 
 export interface MysqlSourceOptions {
@@ -71,8 +73,8 @@ export async function openMysqlSource(
   const streams = new Set<ChangeStream>()
   return {
     schemas: () => pool.use(readSchemas),
-    async tables(schemas) {
-      return (await pool.use((free) => readTables(free, schemas))).map((detail) => detail.shape)
+    async tables(schemas, known) {
+      return (await pool.use((free) => readTables(free, schemas, known))).map((detail) => detail.shape)
     },
     // 2 keeps names as they were first written, on file systems that ignore case; no server of consequence runs on those.
     nameOf: (id) => (nameCase === 1 ? { schema: id.schema.toLowerCase(), name: id.name.toLowerCase() } : id),
@@ -95,6 +97,10 @@ export async function openMysqlSource(
     snapshot,
     verify: createVerifiableSource(() => connectAgain('read'), pool),
     pressure,
+    definitions: {
+      read: (table) => pool.use((free) => readTableDefinition(free, table)),
+      logEnd: () => pool.use(readLogEnd),
+    },
     async close() {
       await Promise.all([...streams].map((stream) => stream.close()))
       await snapshot.close()

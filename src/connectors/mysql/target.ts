@@ -12,6 +12,7 @@ import { createPressureGauge } from './pressure.ts'
 import { parkedOf, selectParked } from './sink/quarantine-table.ts'
 import { createSink } from './sink/sink.ts'
 import { identifier, qualifiedName } from './sql-text.ts'
+import { readNeededChanges } from './table-definition.ts'
 import { createVerifiableTarget } from './verify/verifiable.ts'
 
 /** @throws SyncError 31xx when the target cannot be reached or refuses the login */
@@ -51,6 +52,13 @@ export async function openMysqlTarget(config: MysqlEndpoint): Promise<Target> {
     },
     verify: createVerifiableTarget(() => connect(config, 'read', { side: 'target' })),
     pressure,
+    neededChanges: (request) => pool.use((connection) => readNeededChanges(connection, request)),
+    async hasRows(table) {
+      const { rows } = await pool.use((connection) =>
+        connection.query(`SELECT 1 FROM ${qualifiedName(table)} LIMIT 1`),
+      )
+      return rows.length > 0
+    },
     async sink(pipeline, options) {
       const sink = await createSink((role) => connect(config, role), pipeline, options)
       sinks.add(sink)

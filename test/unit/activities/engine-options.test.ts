@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest'
 import { toEngineOptions } from '../../../src/activities/engine-options.ts'
+import { defaultPolicies } from '../../../src/core/schema-policy.ts'
 import { endpoint, pipeline } from '../store/documents.ts'
 
 it('maps every field of a pipeline', () => {
@@ -15,6 +16,7 @@ it('maps every field of a pipeline', () => {
       lanes: 7,
       batch: { maxRows: 10, smallRows: 5, maxBytes: '1MiB', maxDelay: '0.5s' },
     },
+    schemaChanges: { addColumn: 'ignore', dropTable: 'apply' },
   })
   const rule = { exclude: [], includeColumns: null, excludeColumns: [], renameColumns: {}, where: null }
   const sameNames = { toSchema: '{schema}', toTable: '{table}' }
@@ -38,6 +40,7 @@ it('maps every field of a pipeline', () => {
     batch: { maxRows: 10, maxBytes: 1048576, maxDelayMs: 500 },
     smallBatchRows: 5,
     load: { enabled: false, chunkRows: 500, chunksInFlight: 2 },
+    schemaChanges: { ...defaultPolicies, addColumn: 'ignore', dropTable: 'apply' },
   })
   expect(toEngineOptions('shop', spec, endpoint('a')).origin).toBe('a')
 })

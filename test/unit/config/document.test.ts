@@ -46,6 +46,20 @@ describe('checkDocument', () => {
         lanes: 4,
         batch: { maxRows: 200000, smallRows: 500, maxBytes: '12MiB', maxDelay: '0ms' },
       },
+      schemaChanges: {
+        addColumn: 'apply',
+        widenColumn: 'apply',
+        narrowColumn: 'block',
+        renameColumn: 'block',
+        dropColumn: 'block',
+        addIndex: 'apply',
+        dropIndex: 'ignore',
+        createTable: 'apply',
+        renameTable: 'block',
+        dropTable: 'block',
+        truncateTable: 'block',
+        dropPartition: 'block',
+      },
     })
     expect(checkDocument(endpointInput()).document?.spec).toMatchObject({
       port: 3306,
@@ -72,6 +86,11 @@ describe('checkDocument', () => {
       'a mistyped field deep inside',
       pipelineInput({ stream: { batch: { maxrow: 1 } } }),
       ['spec.stream.batch.maxrow: `maxrow` is not a field here | Did you mean `maxRows`?'],
+    ],
+    [
+      'dropped partitions applied',
+      pipelineInput({ schemaChanges: { dropPartition: 'apply' } }),
+      ['spec.schemaChanges.dropPartition: "apply" is not'],
     ],
     ['an unrelated field', pipelineInput({ zzzzzz: 1 }), ['Allowed here: source, target, tables']],
     [

@@ -497,6 +497,8 @@ describe('statements', () => {
     ['/*!40000 ALTER TABLE t DISABLE KEYS */', 'definition'],
     ['DROP /*!40005 TEMPORARY */ TABLE IF EXISTS t', 'definition'],
     ['TRUNCATE t', 'definition'],
+    ["SET STATEMENT max_statement_time = 9, sql_mode = ' for ' FOR ALTER TABLE t ADD x INT", 'definition'],
+    ['SET STATEMENT max_statement_time = 9 FOR UPDATE t SET a = 1', 'data'],
     ['INSERT INTO created VALUES (1)', 'data'],
     ['WITH x AS (SELECT 1) DELETE FROM t', 'data'],
     ['CALL p()', 'data'],

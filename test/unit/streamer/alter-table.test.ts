@@ -1,10 +1,9 @@
 import { describe, expect, it } from 'vitest'
+import { changesValues, noAlteration } from '../../../src/core/alteration.ts'
 import type { Column, ColumnType, TableShape } from '../../../src/core/schema.ts'
 import { alterationOf } from '../../../src/streamer/alter-table.ts'
 import type { TableRule } from '../../../src/streamer/options.ts'
 import { consequenceOf } from '../../../src/streamer/reload.ts'
-
-const nothing = { added: [], changed: [], renamed: [], convertsText: false }
 
 describe('what an alteration names', () => {
   it.each([
@@ -13,7 +12,13 @@ describe('what an alteration names', () => {
     ["ADD (a INT COMMENT 'x, y', b ENUM('p','q)') NOT NULL, KEY k (a))", ['a', 'b']],
     ['ADD "quoted" INT', ['quoted']],
   ])('%s: columns are added', (text, added) => {
-    expect(alterationOf(text)).toEqual({ ...nothing, added })
+    expect(alterationOf(text)).toMatchObject({
+      added,
+      changed: [],
+      renamed: [],
+      dropped: [],
+      convertsText: false,
+    })
   })
 
   it.each([
@@ -23,7 +28,63 @@ describe('what an alteration names', () => {
     "COMMENT 'ADD COLUMN x INT, MODIFY y INT'",
     '',
   ])('%s: no values change', (text) => {
-    expect(alterationOf(text)).toEqual(nothing)
+    expect(changesValues(alterationOf(text))).toBe(false)
+  })
+
+  it.each([
+    [
+      'ADD INDEX i (a), add key (`b c`, d DESC)',
+      [
+        ['i', ['a']],
+        [null, ['b c', 'd']],
+      ],
+    ],
+    ['ADD UNIQUE u (a(10))', [['u', ['a']]]],
+    [
+      'ADD CONSTRAINT c UNIQUE KEY (a), ADD CONSTRAINT d UNIQUE e (a)',
+      [
+        ['c', ['a']],
+        ['e', ['a']],
+      ],
+    ],
+    [
+      'ADD FULLTEXT INDEX f (a, b), ADD SPATIAL KEY g (p)',
+      [
+        ['f', ['a', 'b']],
+        ['g', ['p']],
+      ],
+    ],
+    [
+      'ADD INDEX USING BTREE (a), ADD KEY k USING HASH (a)',
+      [
+        [null, ['a']],
+        ['k', ['a']],
+      ],
+    ],
+    ['ADD KEY k ((a + 1), b)', [['k', [null, 'b']]]],
+    [
+      'ADD INDEX IF NOT EXISTS i (a), ADD UNIQUE KEY IF NOT EXISTS j (b), ADD CONSTRAINT IF NOT EXISTS k UNIQUE (c)',
+      [
+        ['i', ['a']],
+        ['j', ['b']],
+        ['k', ['c']],
+      ],
+    ],
+    ["ADD COLUMN a INT UNIQUE COMMENT 'x', ADD b VARCHAR(9) DEFAULT 'unique'", [[null, ['a']]]],
+    ['ADD PRIMARY KEY (a), ADD FOREIGN KEY f (a) REFERENCES t (b), ADD CONSTRAINT c CHECK (a > 1)', []],
+  ])('%s: indexes are added', (text, indexes) => {
+    const found = alterationOf(text).addedIndexes
+    expect(found.map(({ name, columns }) => [name, columns])).toEqual(indexes)
+  })
+
+  it.each([
+    ['DROP COLUMN a, DROP b, drop `c``d`', ['a', 'b', 'c`d'], []],
+    ['DROP INDEX i, DROP KEY `j`', [], ['i', 'j']],
+    ['DROP PRIMARY KEY, DROP FOREIGN KEY f, DROP CHECK c, DROP CONSTRAINT d, DROP PARTITION p', [], []],
+    ['DROP COLUMN `index`', ['index'], []],
+    ['DROP COLUMN IF EXISTS a, DROP INDEX IF EXISTS i, DROP CONSTRAINT IF EXISTS c', ['a'], ['i']],
+  ])('%s: columns and indexes are dropped', (text, dropped, droppedIndexes) => {
+    expect(alterationOf(text)).toMatchObject({ dropped, droppedIndexes, added: [] })
   })
 
   it('types, names and character sets', () => {
@@ -32,7 +93,7 @@ describe('what an alteration names', () => {
         'MODIFY COLUMN a BIGINT, CHANGE b `c d` INT, RENAME COLUMN e TO f, CONVERT TO CHARACTER SET utf8mb4',
       ),
     ).toEqual({
-      added: [],
+      ...noAlteration,
       changed: [
         { from: 'a', to: 'a' },
         { from: 'b', to: 'c d' },

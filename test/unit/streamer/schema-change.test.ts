@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { noAlteration } from '../../../src/core/alteration.ts'
 import { effectOf } from '../../../src/streamer/schema-change.ts'
 
 const t = (schema: string, name: string) => ({ schema, name })
@@ -23,7 +24,6 @@ describe('the effect of a definition statement', () => {
   it.each([
     ['ALTER TABLE orders ADD COLUMN note TEXT', [t('shop', 'orders')]],
     ['alter table `other`.`or``ders` add unique (a)', [t('other', 'or`ders')]],
-    ['CREATE TABLE IF NOT EXISTS a.b (id INT PRIMARY KEY)', [t('a', 'b')]],
     ['CREATE UNIQUE INDEX `u` ON `orders` (`a`)', [t('shop', 'orders')]],
     ['DROP INDEX u ON orders', [t('shop', 'orders')]],
     ['ALTER TABLE orders RENAME COLUMN a TO b', [t('shop', 'orders')]],
@@ -34,13 +34,44 @@ describe('the effect of a definition statement', () => {
   })
 
   it.each([
-    ['TRUNCATE TABLE orders', [t('shop', 'orders')]],
-    ['truncate `shop2`.`orders`', [t('shop2', 'orders')]],
-    ['ALTER TABLE orders DROP PARTITION p1', [t('shop', 'orders')]],
-    ['ALTER TABLE orders EXCHANGE PARTITION p1 WITH TABLE x', [t('shop', 'orders'), t('shop', 'x')]],
-    ['ALTER TABLE orders IMPORT TABLESPACE', [t('shop', 'orders')]],
-  ])('%s moves rows that no row event tells of', (statement, tables) => {
-    expect(effectOf(statement, 'shop')).toEqual({ kind: 'rows', tables })
+    ['TRUNCATE TABLE orders', [t('shop', 'orders')], 'truncate'],
+    ['truncate `shop2`.`orders`', [t('shop2', 'orders')], 'truncate'],
+    ['ALTER TABLE orders DROP PARTITION p1, `p 2`', [t('shop', 'orders')], 'partitions'],
+    ['ALTER TABLE orders TRUNCATE PARTITION ALL', [t('shop', 'orders')], 'partitions'],
+    ['ALTER TABLE orders TRUNCATE PARTITION p1', [t('shop', 'orders')], 'partitions'],
+    ['ALTER TABLE orders EXCHANGE PARTITION p1 WITH TABLE x', [t('shop', 'orders'), t('shop', 'x')], 'other'],
+    ['ALTER TABLE orders IMPORT TABLESPACE', [t('shop', 'orders')], 'other'],
+    ['ALTER TABLE orders CONVERT PARTITION p TO TABLE x', [t('shop', 'orders'), t('shop', 'x')], 'other'],
+    [
+      'ALTER TABLE orders CONVERT TABLE y.x TO PARTITION p VALUES LESS THAN (9)',
+      [t('shop', 'orders'), t('y', 'x')],
+      'other',
+    ],
+    ['ALTER TABLE IF EXISTS orders NOWAIT DROP PARTITION IF EXISTS p', [t('shop', 'orders')], 'partitions'],
+  ])('%s moves rows that no row event tells of', (statement, tables, action) => {
+    expect(effectOf(statement, 'shop')).toEqual({ kind: 'rows', tables, action })
+  })
+
+  it.each([
+    ['CREATE TABLE IF NOT EXISTS a.b (id INT PRIMARY KEY)', [t('a', 'b')]],
+    ['create table x like y', [t('shop', 'x')]],
+  ])('%s makes a table', (statement, tables) => {
+    expect(effectOf(statement, 'shop')).toEqual({ kind: 'created', tables })
+  })
+
+  it('names the indexes of CREATE INDEX and DROP INDEX', () => {
+    expect(effectOf('CREATE UNIQUE INDEX `a on b` USING BTREE ON t (x, `y`(3))', 'shop')).toMatchObject({
+      tables: [t('shop', 't')],
+      alteration: { addedIndexes: [{ name: 'a on b', columns: ['x', 'y'] }] },
+    })
+    expect(effectOf('DROP INDEX i ON t', 'shop')).toMatchObject({ alteration: { droppedIndexes: ['i'] } })
+    expect(effectOf('CREATE INDEX IF NOT EXISTS i ON t (a)', 'shop')).toMatchObject({
+      tables: [t('shop', 't')],
+      alteration: { addedIndexes: [{ name: 'i', columns: ['a'] }] },
+    })
+    expect(effectOf('DROP INDEX IF EXISTS i ON t', 'shop')).toMatchObject({
+      alteration: { droppedIndexes: ['i'] },
+    })
   })
 
   it('names dropped tables', () => {
@@ -57,10 +88,24 @@ describe('the effect of a definition statement', () => {
         { from: t('shop', 'orders'), to: t('shop', 'orders_old') },
         { from: t('x', 'orders_new'), to: t('shop', 'orders') },
       ],
+      alteration: noAlteration,
     })
     expect(effectOf('ALTER TABLE orders ADD COLUMN a INT, RENAME TO x.y', 'shop')).toEqual({
       kind: 'renamed',
       renames: [{ from: t('shop', 'orders'), to: t('x', 'y') }],
+      alteration: { ...noAlteration, added: ['a'] },
+    })
+  })
+
+  it.each([
+    'ALTER TABLE IF EXISTS orders ADD COLUMN a INT',
+    'ALTER ONLINE TABLE orders WAIT 5 ADD a INT',
+    "SET STATEMENT max_statement_time=60, sql_mode=' for x' FOR ALTER TABLE orders ADD a INT",
+  ])('reads the words that MariaDB alone has: %s', (statement) => {
+    expect(effectOf(statement, 'shop')).toEqual({
+      kind: 'definition',
+      tables: [t('shop', 'orders')],
+      alteration: { ...noAlteration, added: ['a'] },
     })
   })
 
@@ -68,12 +113,19 @@ describe('the effect of a definition statement', () => {
     expect(effectOf('DROP DATABASE IF EXISTS `shop`', '')).toEqual({ kind: 'schema-dropped', schema: 'shop' })
   })
 
-  it.each([['FROBNICATE orders'], ["IMPORT TABLE FROM 'x.sdi'"], ['ALTER TABLE'], ['RENAME TABLE a'], ['']])(
-    '%s is unknown, not harmless',
-    (statement) => {
-      expect(effectOf(statement, 'shop')).toEqual({ kind: 'unknown' })
-    },
-  )
+  it.each([
+    ['FROBNICATE orders'],
+    ["IMPORT TABLE FROM 'x.sdi'"],
+    ['ALTER TABLE'],
+    ['RENAME TABLE a'],
+    ['RENAME TABLE IF EXISTS a TO b'],
+    ['SET STATEMENT sql_mode = 1'],
+    ['RENAME TABLE a WAIT 3 TO b'],
+    ['CREATE OR REPLACE TABLE a (id INT)'],
+    [''],
+  ])('%s is unknown, not harmless', (statement) => {
+    expect(effectOf(statement, 'shop')).toEqual({ kind: 'unknown' })
+  })
 
   it('does not take a name in quotes for a statement', () => {
     expect(effectOf("ALTER TABLE orders COMMENT 'DROP PARTITION -- x'", 'shop').kind).not.toBe('none')

@@ -3,6 +3,7 @@
  * Guarantees: tells what a statement means for the transaction around it (`StatementKind`). What begins with no word that is known here
  * counts as a change of data: it must stop the pipeline, not be passed over.
  */
+import { withoutSettings } from '../../../core/statement-settings.ts'
 import { type Bytes, FieldReader, u16 } from './bytes.ts'
 import { collationOf } from './collations.ts'
 
@@ -172,7 +173,7 @@ const kinds: readonly (readonly [RegExp, StatementKind])[] = [
 const leading = /^(?:\s+|\/\*(?!!)[\s\S]*?\*\/|\/\*!\d*\s*|--[ \t][^\n]*\n|#[^\n]*\n|\()+/
 
 export function statementKind(statement: string): StatementKind {
-  const text = statement.replace(leading, '').replace(/[\s;\0]+$/, '')
+  const text = withoutSettings(statement.replace(leading, '').replace(/[\s;\0]+$/, ''))
   return kinds.find(([pattern]) => pattern.test(text))?.[1] ?? 'data'
 }
 

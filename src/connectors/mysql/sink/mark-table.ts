@@ -16,6 +16,8 @@ import type { WriteDialect } from './write-dialect.ts'
 
 export const markTable = '`syncline`.`apply_mark`'
 export const loadTable = '`syncline`.`load_progress`'
+/** The definition change that a pipeline stands before, or stood before last (definition-runner.ts). */
+export const changeTable = '`syncline`.`schema_change`'
 
 const rowFormat = 'ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin'
 
@@ -49,6 +51,16 @@ export const createStatements: readonly string[] = [
   rows_loaded BIGINT UNSIGNED NOT NULL,
   done TINYINT NOT NULL,
   PRIMARY KEY (pipeline, table_name)
+) ${rowFormat}`,
+  `CREATE TABLE IF NOT EXISTS ${changeTable} (
+  pipeline VARCHAR(64) NOT NULL,
+  change_id VARCHAR(512) NOT NULL,
+  seen LONGTEXT NOT NULL,
+  table_names LONGTEXT NULL,
+  statements LONGTEXT NULL,
+  connection_id BIGINT UNSIGNED NULL,
+  updated_at TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6),
+  PRIMARY KEY (pipeline, change_id)
 ) ${rowFormat}`,
 ]
 

@@ -17,6 +17,7 @@ import { classify } from '../errors.ts'
 import { productOf } from '../flavour.ts'
 import { loadLines as loadLinesFormat } from '../load-lines.ts'
 import { qualifiedName, textLiteral } from '../sql-text.ts'
+import { createDefinitionRunner } from './definition-runner.ts'
 import { positionText } from './exact-json.ts'
 import { type ChunkText, loadText, rowsOfText, takesLines } from './load-data.ts'
 import {
@@ -65,6 +66,8 @@ export async function createSink(
   if (pipeline.length > 64) throw new SyncError('SYNC-9001', `the pipeline's name is too long: ${pipeline}`)
   const slots: (Connection | undefined)[] = []
   const busy = new Set<number>()
+  /** Connections that run definition statements. */
+  const defining = new Set<Connection>()
   let owned: Owned | null = null
   let isClosed = false
   const counters = options.counters ?? { bytes: 0, buildMs: 0, commitMs: 0 }
@@ -220,7 +223,24 @@ export async function createSink(
       }),
     )
 
+  const definitions = createDefinitionRunner({
+    pipeline,
+    origin: options.origin,
+    connect: async () => {
+      const connection = await connect('write')
+      if (!isClosed) {
+        defining.add(connection)
+        return connection
+      }
+      connection.destroy()
+      throw new SyncError('SYNC-3101', 'the sink was closed while it connected')
+    },
+    fenced: (statements) => transact(0, [], null, [], statements),
+    read: (sql) => exclusively(0, async (connection) => (await connection.query(sql)).rows),
+  })
+
   return {
+    definitions,
     async takeOver(epoch) {
       if (busy.size > 0)
         throw new SyncError('SYNC-9001', 'a takeover while writes of this sink are in flight')
@@ -380,7 +400,7 @@ export async function createSink(
       isClosed = true
       owned = null
       clearTimeout(laneTimer)
-      for (const connection of slots) connection?.destroy()
+      for (const connection of [...slots, ...defining]) connection?.destroy()
     },
   }
 }

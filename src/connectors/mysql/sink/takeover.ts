@@ -11,8 +11,16 @@ import type { LoadProgress, Resume, UnfinishedBatch } from '../../contract.ts'
 import type { Connection } from '../connection.ts'
 import { classify } from '../errors.ts'
 import { textLiteral } from '../sql-text.ts'
+import { endDefinitionRun } from './definition-runner.ts'
 import { positionOf, storedKeyOf } from './exact-json.ts'
-import { connectionIds, createStatements, loadTable, markTable, type Ownership } from './mark-table.ts'
+import {
+  changeTable,
+  connectionIds,
+  createStatements,
+  loadTable,
+  markTable,
+  type Ownership,
+} from './mark-table.ts'
 import { deleteParked, parkedOf, probeParked, quarantineTables, selectParked } from './quarantine-table.ts'
 
 export interface TakeoverDeps {
@@ -48,7 +56,7 @@ export async function takeMarks(deps: TakeoverDeps, ownership: Ownership): Promi
 async function createTables(connection: Connection): Promise<void> {
   try {
     await connection.queryAll(
-      `SELECT 1 FROM ${markTable} LIMIT 0; SELECT 1 FROM ${loadTable} LIMIT 0; ${probeParked}`,
+      `SELECT 1 FROM ${markTable} LIMIT 0; SELECT 1 FROM ${loadTable} LIMIT 0; SELECT 1 FROM ${changeTable} LIMIT 0; ${probeParked}`,
     )
   } catch (error) {
     if (classify(error, 'target').code !== 'SYNC-3201') throw error
@@ -144,6 +152,9 @@ async function lockAndTake(deps: TakeoverDeps, ownership: Ownership): Promise<Re
   const { pipeline, epoch, owner } = ownership
   const mine = `pipeline = ${textLiteral(pipeline)}`
   const stands = standing(marks)
+  await endDefinitionRun(connection, pipeline)
+  // Notes of an earlier life, whose mark rows are gone, say nothing about this one.
+  if (stands.position === null) await connection.query(`DELETE FROM ${changeTable} WHERE ${mine}`)
   const connections = await deps.openSlots()
   // Progress of an earlier life, whose mark rows are gone, says nothing about this one.
   const loadSql =
