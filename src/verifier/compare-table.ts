@@ -10,9 +10,14 @@
 import type { ComparisonReader, PressureGauge } from '../connectors/contract.ts'
 import type { TablePair } from '../core/comparison-plan.ts'
 import { SyncError } from '../core/errors.ts'
+import { textHash } from '../core/hash.ts'
+import { keyText } from '../core/key-text.ts'
 import type { Value } from '../core/value.ts'
 import type { ComparisonTally, Difference, KeyRange, VerifyMode } from '../core/verification.ts'
-import { createDrill } from './drill.ts'
+import { type BucketOptions, compareBuckets } from './buckets.ts'
+import { createDrill, type Piece } from './drill.ts'
+import { createRangeSizes } from './range-sizes.ts'
+import { type Found, together } from './tally.ts'
 
 export interface ComparisonStep {
   /** All up to here is compared (core/key-text.ts makes a text of it); null: all to the end. Only the last step has null. */
@@ -47,35 +52,167 @@ export interface CompareTableOptions {
   readonly signal?: AbortSignal
 }
 
-const firstRangeRows = 2_000
-const mostRangeRows = 1_000_000
+/** Ranges of a sample have this size always, so that one seed gives the same ones. */
+const sampleRangeRows = 2_000
+/** In mode `row` all rows of a range are read, a few hundred at a time. */
+const rowRangeRows = 5_000
+const defaultStepDifferences = 500
+
+/** A range that was taken, and what has been found in it and not been given out. */
+interface Taken {
+  readonly upTo: readonly Value[] | null
+  readonly isLast: boolean
+  readonly skipped: number
+  readonly pieces: Piece[]
+  isDone: boolean
+}
 
 export async function* compareTable(options: CompareTableOptions): AsyncGenerator<ComparisonStep> {
-  if (options.pair.order === 'apart' || options.mode === 'count') {
-    throw new SyncError('SYNC-9001', 'not built yet')
+  if (options.source.length === 0 || options.source.length !== options.target.length) {
+    throw new SyncError('SYNC-9001', 'a comparison needs as many snapshots of the source as of the target')
   }
-  const { pair, source, target, after, within, signal } = options
-  const [from, to] = [source[0], target[0]]
-  if (from === undefined || to === undefined) throw new SyncError('SYNC-9001', 'no snapshot to compare in')
-  const drill = createDrill(pair, from, to)
-  let begin = after ?? within?.after ?? null
-  let rows = firstRangeRows
-  for (;;) {
-    signal?.throwIfAborted()
-    const end = within?.upTo ?? null
-    const [bound = null] = await from.bounds(pair.source, { after: begin, upTo: end }, rows, 1)
-    const range = { after: begin, upTo: bound ?? end }
-    const startedAtMs = performance.now()
-    const step = await drill.compare(range)
-    rows = nextRows(rows, performance.now() - startedAtMs, options.rangeGoalMs ?? 500)
-    yield { ...step, cursor: bound, rangesSkipped: 0 }
-    if (bound === null) return
-    begin = bound
+  if (options.pair.order === 'apart') yield* byBuckets(options)
+  else yield* byRanges(options)
+}
+
+async function* byBuckets(options: CompareTableOptions): AsyncGenerator<ComparisonStep> {
+  const { pair, within, source, target, mode, sample } = options
+  if (within !== undefined && (within.after !== null || within.upTo !== null)) {
+    throw new SyncError(
+      'SYNC-5101',
+      `${pair.name}: both ends order its keys unalike, so a range of keys is not the same rows`,
+      {
+        remedy: 'Compare the whole table, or give the key columns the same type and collation.',
+      },
+    )
+  }
+  const work: BucketOptions = {
+    pair,
+    source: source[0] as ComparisonReader,
+    target: target[0] as ComparisonReader,
+    mode,
+    ...(sample === undefined ? {} : { takes: (bucket) => takes(sample, `${bucket}`) }),
+  }
+  let pending: Found | null = null
+  // Where one pass has no place between two keys, nothing is kept before its end.
+  for await (const found of compareBuckets(work))
+    pending = pending === null ? found : together([pending, found])
+  yield { ...(pending ?? together([])), cursor: null, rangesSkipped: 0 }
+}
+
+async function* byRanges(options: CompareTableOptions): AsyncGenerator<ComparisonStep> {
+  const { pair, source, target, mode, within, sample, signal } = options
+  const most = options.stepDifferences ?? defaultStepDifferences
+  const sizes = createRangeSizes(options)
+  const queue: Taken[] = []
+  const tableEnd = within?.upTo ?? null
+  let begin = options.after ?? within?.after ?? null
+  let isAtEnd = false
+  let failure: { readonly error: unknown } | null = null
+  let isStopped = false
+  let wake = Promise.withResolvers<void>()
+  /** Lets everybody look again: something was found, given out, or went wrong. */
+  const changed = (): void => {
+    wake.resolve()
+    wake = Promise.withResolvers<void>()
+  }
+  const mayGoOn = (): boolean => !isStopped && failure === null
+  let taking: Promise<void> = Promise.resolve()
+
+  /** The next range, found by this lane's own connection, one lane at a time. */
+  function take(lane: number): Promise<{ readonly taken: Taken; readonly range: KeyRange } | null> {
+    const turn = taking.then(() => takeNow(lane))
+    taking = turn.then(
+      () => undefined,
+      () => undefined,
+    )
+    return turn
+  }
+
+  async function takeNow(lane: number): Promise<{ readonly taken: Taken; readonly range: KeyRange } | null> {
+    const reader = source[lane] as ComparisonReader
+    let skipped = 0
+    for (;;) {
+      while (mayGoOn() && !isAtEnd && queue.length > 2 * source.length) await wake.promise
+      if (!mayGoOn() || isAtEnd) return null
+      signal?.throwIfAborted()
+      const rows = sample !== undefined ? sampleRangeRows : mode === 'row' ? rowRangeRows : await sizes.next()
+      const after = begin
+      const [upTo = tableEnd, isLast = true] = await boundOf(reader, after, rows)
+      begin = upTo
+      isAtEnd = isLast
+      if (sample !== undefined && !takes(sample, keyText(after ?? []))) {
+        skipped++
+        if (!isLast) continue
+        queue.push({ upTo, isLast, skipped, pieces: [], isDone: true })
+        changed()
+        return null
+      }
+      const taken: Taken = { upTo, isLast, skipped, pieces: [], isDone: false }
+      queue.push(taken)
+      return { taken, range: { after, upTo } }
+    }
+  }
+
+  const boundOf = async (
+    reader: ComparisonReader,
+    after: readonly Value[] | null,
+    rows: number,
+  ): Promise<[readonly Value[], boolean] | []> => {
+    const [bound] = await reader.bounds(pair.source, { after, upTo: tableEnd }, rows, 1)
+    return bound === undefined ? [] : [bound, false]
+  }
+
+  async function work(lane: number): Promise<void> {
+    const drill = createDrill(pair, source[lane] as ComparisonReader, target[lane] as ComparisonReader, mode)
+    for (;;) {
+      await sizes.turn(lane)
+      const next = await take(lane)
+      if (next === null) return
+      const { taken, range } = next
+      for await (const piece of drill.compare(range, sizes.took)) {
+        taken.pieces.push(piece)
+        changed()
+        while (mayGoOn() && differencesOf(taken) >= most) await wake.promise
+        if (!mayGoOn()) return
+        signal?.throwIfAborted()
+      }
+      taken.isDone = true
+      changed()
+    }
+  }
+
+  const lanes = source.map((_, lane) =>
+    work(lane).catch((error: unknown) => {
+      failure ??= { error }
+      changed()
+    }),
+  )
+  try {
+    for (;;) {
+      const head = queue[0]
+      if (failure !== null) throw (failure as { readonly error: unknown }).error
+      if (head?.isDone === true) {
+        const found = together(head.pieces)
+        queue.shift()
+        changed()
+        yield { ...found, cursor: head.isLast ? null : head.upTo, rangesSkipped: head.skipped }
+        if (head.isLast) return
+      } else if (head !== undefined && differencesOf(head) >= most) {
+        const pieces = head.pieces.splice(0)
+        changed()
+        yield { ...together(pieces), cursor: pieces.at(-1)?.upTo ?? null, rangesSkipped: 0 }
+      } else await wake.promise
+    }
+  } finally {
+    isStopped = true
+    changed()
+    await Promise.all(lanes)
   }
 }
 
-const nextRows = (rows: number, tookMs: number, goalMs: number): number =>
-  Math.max(
-    100,
-    Math.min(mostRangeRows, Math.round(rows * Math.min(4, Math.max(0.25, goalMs / Math.max(1, tookMs))))),
-  )
+const differencesOf = ({ pieces }: Taken): number =>
+  pieces.reduce((total, { differences }) => total + differences.length, 0)
+
+const takes = ({ fraction, seed }: NonNullable<CompareTableOptions['sample']>, name: string): boolean =>
+  textHash(name, seed) / 2 ** 32 < fraction

@@ -20,18 +20,6 @@ import { type TableSql, tableSql } from './table-sql.ts'
 /** Keys that go into one statement. */
 const keysPerStatement = 200
 
-const compiled = new WeakMap<ComparedEnd, TableSql>()
-
-/** Made once for each end. */
-export function sqlOf(end: ComparedEnd): TableSql {
-  let sql = compiled.get(end)
-  if (sql === undefined) {
-    sql = tableSql(end)
-    compiled.set(end, sql)
-  }
-  return sql
-}
-
 /** What the server says of a table that is not what it was when the snapshot was opened. */
 const changedTable: ReadonlySet<unknown> = new Set([
   1412, // ER_TABLE_DEF_CHANGED
@@ -48,6 +36,18 @@ interface Statement {
 
 /** @param isSnapshot false: outside of a transaction, every call sees what is committed then */
 export function createReader(connection: Connection, side: Side, isSnapshot: boolean): ComparisonReader {
+  const compiled = new WeakMap<ComparedEnd, TableSql>()
+
+  /** Made once for each end. */
+  const sqlOf = (end: ComparedEnd): TableSql => {
+    let sql = compiled.get(end)
+    if (sql === undefined) {
+      sql = tableSql(end, productOf(connection.version))
+      compiled.set(end, sql)
+    }
+    return sql
+  }
+
   async function ask(end: ComparedEnd, statements: readonly Statement[]): Promise<readonly QueryResult[]> {
     if (statements.length === 0) return []
     const [begin, finish] = isSnapshot
@@ -65,15 +65,24 @@ export function createReader(connection: Connection, side: Side, isSnapshot: boo
     }
   }
 
-  const digestOf = (end: ComparedEnd, row: Row | undefined): RangeDigest => {
-    const [rows, hashed, digest] = row ?? []
-    if (rows !== hashed) {
-      throw new SyncError(
-        'SYNC-5105',
-        `The ${side} could not make a digest of every row of ${tableName(end.table)}`,
-      )
-    }
-    return { rows: Number(rows), digest: rows === '0' ? '' : String(digest) }
+  /** `rows` gives count and digest. A row that could not be hashed is not in the digest, and has left a warning. */
+  const digestOf = (row: Row | undefined): RangeDigest => ({
+    rows: Number(row?.[0] ?? 0),
+    digest: row?.[0] === '0' ? '' : String(row?.[1]),
+  })
+  const refused = (end: ComparedEnd): SyncError =>
+    new SyncError(
+      'SYNC-5105',
+      `The ${side} cannot join the values of a row of ${tableName(end.table)}: together they are longer than its max_allowed_packet`,
+    )
+  const assertHashed = async (end: ComparedEnd, where: string): Promise<void> => {
+    const sql = sqlOf(end)
+    const [answer] = await ask(end, [
+      {
+        sql: `SELECT 1 FROM ${sql.from}${where}${where === '' ? ' WHERE' : ' AND'} ${sql.rowHash} IS NULL LIMIT 1`,
+      },
+    ])
+    if (answer?.rows.length === 1) throw refused(end)
   }
 
   const rowDigestsOf = async (end: ComparedEnd, where: string): Promise<RowDigest[]> => {
@@ -85,7 +94,7 @@ export function createReader(connection: Connection, side: Side, isSnapshot: boo
       },
     ])
     return (answer?.rows ?? []).map(([identity, digest, ...key], i) => {
-      if (digest === null || digest === undefined) digestOf(end, ['1', '0'])
+      if (digest === null) throw refused(end)
       const values = sql.keyValues(key)
       return { identity: identityOf(identity, values, i), digest: String(digest), key: values }
     })
@@ -142,13 +151,15 @@ export function createReader(connection: Connection, side: Side, isSnapshot: boo
 
     async digests(end, ranges) {
       const sql = sqlOf(end)
+      const wheres = ranges.map((range) => sql.inRange(range))
       const answers = await ask(
         end,
-        ranges.map((range) => ({
-          sql: `SELECT COUNT(*), COUNT(${countedHash(sql)}), BIT_XOR(${sql.rowHash}) FROM ${sql.from}${sql.inRange(range)}`,
-        })),
+        wheres.map((where) => ({ sql: `SELECT COUNT(*), ${sql.rangeHash} FROM ${sql.from}${where}` })),
       )
-      return answers.map((answer) => digestOf(end, answer.rows[0]))
+      for (const [i, answer] of answers.entries()) {
+        if (answer.warnings > 0) await assertHashed(end, wheres[i] as string)
+      }
+      return answers.map((answer) => digestOf(answer.rows[0]))
     },
 
     async counts(end, ranges) {
@@ -177,10 +188,11 @@ export function createReader(connection: Connection, side: Side, isSnapshot: boo
       const sql = sqlOf(end)
       const [answer] = await ask(end, [
         {
-          sql: `SELECT ${sql.identityHash} % ${of} AS b, COUNT(*), COUNT(${countedHash(sql)}), BIT_XOR(${sql.rowHash}) FROM ${sql.from}${sql.everything} GROUP BY b`,
+          sql: `SELECT ${sql.identityHash} % ${of} AS b, COUNT(*), ${sql.rangeHash} FROM ${sql.from}${sql.everything} GROUP BY b`,
         },
       ])
-      return new Map((answer?.rows ?? []).map(([bucket, ...rest]) => [Number(bucket), digestOf(end, rest)]))
+      if ((answer?.warnings ?? 0) > 0) await assertHashed(end, sql.everything)
+      return new Map((answer?.rows ?? []).map(([bucket, ...rest]) => [Number(bucket), digestOf(rest)]))
     },
 
     bucketRowDigests(end, of, buckets) {
@@ -214,9 +226,6 @@ export function createReader(connection: Connection, side: Side, isSnapshot: boo
 /** Rows whose key is NULL are not one row, however many there are. */
 const identityOf = (identity: Value | undefined, key: readonly Value[], ordinal: number): string =>
   key.includes(null) ? `~${ordinal}` : String(identity)
-
-/** What of a row's hash could be NULL although no value is: a result that is longer than max_allowed_packet. */
-const countedHash = (_sql: TableSql): string => '1'
 
 function asChanged(error: unknown, end: ComparedEnd, side: Side): unknown {
   if (!(error instanceof SyncError) || !changedTable.has(error.details['errno'])) return error

@@ -1,64 +1,76 @@
 /**
- * A row's hash as a SQL expression: 64 bits from functions that every MySQL and MariaDB has. Pure.
+ * A row's hash as SQL: the first 64 bits of SHA-224 over all of its values, and of many rows the XOR of theirs. Pure.
  *
- * Why not MD5 of all columns joined: MySQL 9.6 took MD5 and SHA1 out of the server, SHA2 and the joining of texts cost more than all the rest, and a
- * CRC32 of them, which pt-table-checksum takes, has 32 bits that are linear: the same change in two rows cancels out. Here (docs/operations/performance.md has
- * the measurements):
+ * - No two rows have one input: values are divided by a byte that no text in UTF-8 holds, other strings carry their length, NULL is another such
+ *   byte, and the key is among the values.
+ * - XOR of such hashes hides nothing, as it does of CRC32 (pt-table-checksum): that is linear, so the same change in two rows, or two
+ *   values that have changed places, cancel out.
+ * - Both products can make it. MySQL 9.6 took MD5 and SHA1 out of the server; MariaDB has no XOR of strings, so it takes 64 bits as a number.
  *
- * - Each value gives two 32-bit numbers that tell nothing of each other: its CRC32 and the CRC32 of its bytes in reverse (another polynomial), or, of
- *   whole numbers, halves of the number itself.
- * - Each column multiplies them by odd constants of its own, so that values cannot change places between columns. NULL is a number that no CRC32 is.
- * - The two sums (x, y) are multiplied by numbers made of the row's key. Multiplication is not linear as CRC32 and XOR are: values that change
- *   places between rows, or change in many rows alike, do not cancel out when the rows' hashes are put together by XOR.
- *
- * Products stay below 2^64: a MySQL server refuses a greater one.
+ * Measured (docs/operations/performance.md): with the processor's SHA instructions less than CRC32 of the same text; what costs is the text. CONCAT with
+ * separators of its own takes less than CONCAT_WS, and bytes less than characters.
  */
 import type { ComparedColumn, ComparedEnd } from '../../../core/comparison-plan.ts'
-import { digestFormSql, formSql } from './column-form.ts'
+import type { Product } from '../flavour.ts'
+import { digestFormSql } from './column-form.ts'
 
-/** Below 2^31, so that a number of 33 bits times one of these fits into 64. Odd: then the product's low 32 bits tell all numbers of 32 bits apart. */
-const odd = (seed: number): number => {
-  // Fixed for ever within one comparison only; both ends ask this same code.
-  let h = Math.imul(seed ^ 0x2545f491, 0x9e3779b1)
-  h = Math.imul(h ^ (h >>> 15), 0x85ebca6b)
-  h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35)
-  return ((h ^ (h >>> 16)) >>> 1) | 1
+/** Ends a value whose length may be any. */
+const separator = `x'FF'`
+const ofNull = `x'FE'`
+
+/** Longer values are hashed by themselves first: joined, they could be longer than max_allowed_packet, and then the result is NULL. */
+const longestJoinedBytes = 65_535
+
+/** Byte strings of this column, between separators, cannot be taken for others. */
+interface Part {
+  readonly sql: readonly string[]
+  /** Always of one length: it needs no separator behind it. */
+  readonly isFixed: boolean
 }
 
-const low = 4_294_967_295
-/** A number that no 32 bits are. */
-const ofNull = 4_294_967_296 + 1_640_531_527
-
+/** Hexadecimal digits in lower case: 64 bits. NULL where the server cannot join the row's values (SYNC-5105). */
 export function rowHashSql(end: ComparedEnd): string {
-  const numbers = end.columns.map(columnNumbers)
-  const x = numbers.map((pair, i) => `(${pair.x} * ${odd(2 * i)})`).join(' ^ ')
-  const y = numbers.map((pair, i) => `(${pair.y} * ${odd(2 * i + 1)})`).join(' ^ ')
-  const key = keyNumber(end)
-  return `(((${x}) & ${low}) * (${key} | 1)) ^ (((${y}) & ${low}) * (${key} ^ ${odd(-1) - 1} | 1))`
+  return `LEFT(${fullHash(end)}, 16)`
 }
 
-function columnNumbers(column: ComparedColumn): { readonly x: string; readonly y: string } {
-  const { sql, plain } = digestFormSql(column)
-  const orNull = (number: string): string => (column.nullable ? `IFNULL(${number}, ${ofNull})` : number)
-  const { type, form } = column
-  if (form.as === 'number' && form.scale === 0 && plain && isNarrow(column)) {
-    return { x: orNull(`CRC32(${sql})`), y: orNull(`(${sql} & ${low})`) }
+/** The XOR of the hashes of a query's rows, in the same digits. */
+export function rangeHashSql(end: ComparedEnd, product: Product): string {
+  return product === 'mysql'
+    ? // XOR of whole hashes: to cut each of them costs more.
+      `LEFT(LOWER(HEX(BIT_XOR(UNHEX(${fullHash(end)})))), 16)`
+    : `LPAD(LOWER(HEX(BIT_XOR(CAST(CONV(${rowHashSql(end)}, 16, 10) AS UNSIGNED)))), 16, '0')`
+}
+
+function fullHash(end: ComparedEnd): string {
+  const values: string[] = []
+  for (const [i, column] of end.columns.entries()) {
+    const part = partOf(column)
+    values.push(...part.sql)
+    if (!part.isFixed && i < end.columns.length - 1) values.push(separator)
   }
-  void type
-  return { x: orNull(`CRC32(${sql})`), y: orNull(`CRC32(REVERSE(${sql}))`) }
+  return `SHA2(CONCAT(${values.join(', ')}), 224)`
 }
 
-/** Whole numbers of at most 32 bits are told by themselves. */
-const isNarrow = ({ type }: ComparedColumn): boolean =>
-  type.kind === 'year' || (type.kind === 'int' && (type.bytes ?? 8) <= 4)
-
-/** 31 bits made of the key. */
-function keyNumber(end: ComparedEnd): string {
-  const parts = end.key.map((ordinal, part) => {
-    const column = end.columns[ordinal] as ComparedColumn
-    const { sql } = formSql(column, end.identity[part])
-    const number = column.nullable ? `IFNULL(CRC32(${sql}), 1)` : `CRC32(${sql})`
-    return end.key.length === 1 ? number : `(${number} * ${odd(1_000 + part)} >> ${part % 16})`
-  })
-  return `((${parts.join(' ^ ')}) & 2147483646)`
+function partOf(column: ComparedColumn): Part {
+  const { form, type, nullable } = column
+  const { sql, plain } = digestFormSql(column)
+  const orNull = (value: string): string => (nullable ? `IFNULL(${value}, ${ofNull})` : value)
+  if (plain) {
+    const isFixed = !nullable && (form.as === 'date' || (form.as === 'instant' && type.kind !== 'timestamp'))
+    return { sql: [orNull(nullable ? `CAST(${sql} AS BINARY)` : sql)], isFixed }
+  }
+  if (type.maxBytes === undefined || type.maxBytes > longestJoinedBytes) {
+    return { sql: [orNull(`CAST(SHA2(${sql}, 256) AS BINARY)`)], isFixed: false }
+  }
+  const isUtf8 = form.as === 'text' || form.as === 'label' || (form.as === 'bytes' && isUtf8Text(column))
+  const bytes = type.kind === 'bytes' || form.as === 'weights' ? sql : `CAST(${sql} AS BINARY)`
+  return isUtf8
+    ? { sql: [orNull(bytes)], isFixed: false }
+    : {
+        sql: [orNull(`LENGTH(${sql})`), separator, nullable ? `IFNULL(${bytes}, '')` : bytes],
+        isFixed: false,
+      }
 }
+
+const isUtf8Text = ({ type }: ComparedColumn): boolean =>
+  type.kind === 'text' && /^(?:utf8|utf8mb3|utf8mb4|ascii)$/.test(type.charset ?? '')

@@ -10,11 +10,12 @@ import { compileFilter } from '../../../core/filter.ts'
 import type { ColumnType } from '../../../core/schema.ts'
 import type { Value } from '../../../core/value.ts'
 import type { KeyRange } from '../../../core/verification.ts'
+import type { Product } from '../flavour.ts'
 import { selected } from '../row-select.ts'
 import { identifier, literal, qualifiedName } from '../sql-text.ts'
 import type { CellDecoder } from '../text-protocol.ts'
 import { cellSql, formSql, shorterThan, shownSql } from './column-form.ts'
-import { rowHashSql } from './row-hash.ts'
+import { rangeHashSql, rowHashSql } from './row-hash.ts'
 
 export interface TableSql {
   /** With the index that makes the key. */
@@ -27,7 +28,10 @@ export interface TableSql {
   readonly identity: string
   /** A number that is equal for equal identities: BIGINT UNSIGNED. */
   readonly identityHash: string
+  /** Of one row. */
   readonly rowHash: string
+  /** Of all rows of a query. */
+  readonly rangeHash: string
   readonly cells: string
   readonly wholeCells: string
   readonly shown: string
@@ -39,7 +43,7 @@ export interface TableSql {
   readonly everything: string
 }
 
-export function tableSql(end: ComparedEnd): TableSql {
+export function tableSql(end: ComparedEnd, product: Product): TableSql {
   const key = end.key.map((ordinal) => end.columns[ordinal] as ComparedColumn)
   const keys = key.map((column, part) => keyColumn(column, end.keyTypes[part] as ColumnType))
   const filter = end.filter === null ? null : compileFilter(end.filter.condition, end.filter.shape).sql
@@ -61,6 +65,7 @@ export function tableSql(end: ComparedEnd): TableSql {
     identity,
     identityHash: `CRC32(${identity})`,
     rowHash: rowHashSql(end),
+    rangeHash: rangeHashSql(end, product),
     cells: end.columns.map((column) => cellSql(column, false)).join(', '),
     wholeCells: end.columns.map((column) => cellSql(column, true)).join(', '),
     shown: end.columns.map(shownSql).join(', '),
