@@ -567,6 +567,11 @@ export const catalogue = {
     title: 'A repair was cut off',
     remedy:
       'Nothing to do: it is asked for again. Its rows are written as the source has them, or not at all.',
+  'SYNC-5106': {
+    disposition: 'retry',
+    scope: 'runtime',
+    title: 'Somebody waits for a table that is being compared',
+    remedy: 'Nothing to do: the comparison lets go of its snapshots and goes on with new ones.',
   },
   // ourselves
   'SYNC-9001': {

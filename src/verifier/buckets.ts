@@ -49,11 +49,7 @@ export async function* compareBuckets(options: BucketOptions): AsyncGenerator<Fo
       source.bucketRowDigests(pair.source, of, buckets),
       target.bucketRowDigests(pair.target, of, buckets),
     ])
-    if (mode === 'row')
-      yield await rows.ofKeys([
-        ...new Map([...left, ...right].map((row) => [row.identity, row.key])).values(),
-      ])
-    else yield await rows.ofDigests(left, right)
+    yield await rows.ofDigests(left, right, mode === 'row')
   }
 }
 

@@ -103,7 +103,8 @@ async function* byBuckets(options: CompareTableOptions): AsyncGenerator<Comparis
 async function* byRanges(options: CompareTableOptions): AsyncGenerator<ComparisonStep> {
   const { pair, source, target, mode, within, sample, signal } = options
   const most = options.stepDifferences ?? defaultStepDifferences
-  const sizes = createRangeSizes(options)
+  const estimate = await (source[0] as ComparisonReader).estimateRows(pair.source)
+  const sizes = createRangeSizes({ ...options, estimate })
   const queue: Taken[] = []
   const tableEnd = within?.upTo ?? null
   let begin = options.after ?? within?.after ?? null

@@ -12,6 +12,8 @@ export interface RangeSizeOptions {
   readonly pressure?: PressureGauge
   readonly busyThreads?: number
   readonly rangeGoalMs?: number
+  /** Rows of the table, about: ranges of a small one are so small that all lanes have some. */
+  readonly estimate: number
   readonly signal?: AbortSignal
 }
 
@@ -29,12 +31,21 @@ const defaultBusyThreads = 24
 const firstRows = 2_000
 const leastRows = 200
 const mostRows = 2_000_000
+const rangesPerLane = 4
 /** From one range to the next. */
 const mostGrowth = 4
 const askEveryMs = 1_000
 
 export function createRangeSizes(options: RangeSizeOptions): RangeSizes {
-  const { source, pressure, signal, busyThreads = defaultBusyThreads, rangeGoalMs = defaultGoalMs } = options
+  const {
+    source,
+    pressure,
+    signal,
+    estimate,
+    busyThreads = defaultBusyThreads,
+    rangeGoalMs = defaultGoalMs,
+  } = options
+  const most = Math.min(mostRows, Math.max(firstRows, Math.ceil(estimate / (source.length * rangesPerLane))))
   let rows = firstRows
   /** 1: not pressed; 3: three times as many threads as there may be. */
   let pressed = 1
@@ -60,7 +71,7 @@ export function createRangeSizes(options: RangeSizeOptions): RangeSizes {
       // What few rows take says nothing of many: it is the way there and back.
       if (count < rows / 2) return
       const wanted = (count * rangeGoalMs) / Math.max(1, ms)
-      rows = Math.round(Math.min(mostRows, rows * mostGrowth, Math.max(leastRows, rows / mostGrowth, wanted)))
+      rows = Math.round(Math.min(most, rows * mostGrowth, Math.max(leastRows, rows / mostGrowth, wanted)))
     },
     async turn(lane) {
       await look()

@@ -14,15 +14,20 @@ import { equalRows, type Found, ofDifferences, together } from './tally.ts'
 /** Rows that are read at once to be compared. */
 const rowsAtOnce = 200
 
+/** A row whose values are to be compared, and where it was seen. */
+interface Doubt {
+  readonly key: readonly Value[]
+  readonly atSource: boolean
+  readonly atTarget: boolean
+}
+
 export interface RowCompare {
   /** The rows of a range whose digests differ. */
   byDigest(range: KeyRange): Promise<Found>
   /** Every row of a range, value by value. */
   whole(range: KeyRange): Promise<Found>
-  /** Those of the rows whose digests differ. */
-  ofDigests(there: readonly RowDigest[], here: readonly RowDigest[]): Promise<Found>
-  /** The rows of these keys at both ends. */
-  ofKeys(keys: readonly (readonly Value[])[]): Promise<Found>
+  /** Those of the rows whose digests differ; `every`: all of them, value by value. */
+  ofDigests(there: readonly RowDigest[], here: readonly RowDigest[], every?: boolean): Promise<Found>
 }
 
 export function createRowCompare(
@@ -33,12 +38,20 @@ export function createRowCompare(
   const both = <T>(read: (reader: ComparisonReader, end: ComparedEnd) => Promise<T>): Promise<[T, T]> =>
     Promise.all([read(source, pair.source), read(target, pair.target)])
 
-  async function ofKeys(keys: readonly (readonly Value[])[]): Promise<Found> {
+  /** Reads the rows again and compares their values. Rows of other identities, which a key happens to find as well, are not asked about. */
+  async function look(doubtful: ReadonlyMap<string, Doubt>): Promise<Found> {
     const all: Found[] = []
-    for (let at = 0; at < keys.length; at += rowsAtOnce) {
-      const some = keys.slice(at, at + rowsAtOnce)
-      const [there, here] = await both((reader, end) => reader.rowsByKey(end, some))
+    const wanted = [...doubtful]
+    for (let at = 0; at < wanted.length; at += rowsAtOnce) {
+      const some = new Map(wanted.slice(at, at + rowsAtOnce))
+      const keys = [...some.values()].map(({ key }) => key)
+      const [there, here] = await both(async (reader, end) => {
+        const rows = await reader.rowsByKey(end, keys)
+        return rows.filter(({ identity }) => some.has(identity))
+      })
       all.push(comparedRows(pair, there, here))
+      for (const { identity } of [...there, ...here]) some.delete(identity)
+      all.push(ofDifferences([...some.values()].map((doubt) => unreadable(pair, doubt))))
     }
     return together(all)
   }
@@ -50,23 +63,24 @@ export function createRowCompare(
     isEqual: (row: R, other: R) => boolean,
   ): Promise<Found> {
     const others = byIdentity(pair, here)
-    const doubtful: (readonly Value[])[] = []
+    const doubtful = new Map<string, Doubt>()
     let equal = 0
     for (const row of byIdentity(pair, there).values()) {
       const other = others.get(row.identity)
       others.delete(row.identity)
       if (other !== undefined && isEqual(row, other)) equal++
-      else doubtful.push(row.key)
+      else doubtful.set(row.identity, { key: row.key, atSource: true, atTarget: other !== undefined })
     }
-    for (const row of others.values()) doubtful.push(row.key)
-    return together([equalRows(equal), await ofKeys(doubtful)])
+    for (const row of others.values()) {
+      doubtful.set(row.identity, { key: row.key, atSource: false, atTarget: true })
+    }
+    return together([equalRows(equal), await look(doubtful)])
   }
 
-  const ofDigests: RowCompare['ofDigests'] = (there, here) =>
-    matched(there, here, (row, other) => row.digest === other.digest)
+  const ofDigests: RowCompare['ofDigests'] = (there, here, every = false) =>
+    matched(there, here, (row, other) => !every && row.digest === other.digest)
 
   return {
-    ofKeys,
     ofDigests,
     async byDigest(range) {
       return ofDigests(...(await both((reader, end) => reader.rowDigests(end, range))))
@@ -105,35 +119,43 @@ export function comparedRows(
   for (const row of byIdentity(pair, there).values()) {
     const other = others.get(row.identity)
     others.delete(row.identity)
-    const columns = other === undefined ? [] : differingColumns(pair, row, other)
-    if (other !== undefined && columns.length === 0) {
-      equal++
-      continue
-    }
-    differences.push({
-      table: pair.name,
-      kind: other === undefined ? 'only-source' : 'different',
-      key: row.key,
-      source: shownRow(pair, row),
-      target: other === undefined ? null : shownRow(pair, other),
-      columns,
-    })
+    if (other !== undefined && differingColumns(pair, row, other).length === 0) equal++
+    else differences.push(differenceOf(pair, row, other))
   }
-  for (const row of others.values()) {
-    const target = shownRow(pair, row)
-    differences.push({
-      table: pair.name,
-      kind: 'only-target',
-      key: row.key,
-      source: null,
-      target,
-      columns: [],
-    })
-  }
+  for (const row of others.values()) differences.push(differenceOf(pair, undefined, row))
   return together([equalRows(equal), ofDifferences(differences)])
 }
 
-function differingColumns(pair: TablePair, row: ComparedRow, other: ComparedRow): string[] {
+/**
+ * A row that was seen and is not found by its key: the source has no such value (a label, or a character that its character set lacks). It differs
+ * all the same; its values are not shown.
+ */
+const unreadable = (pair: TablePair, { key, atSource, atTarget }: Doubt): Difference => ({
+  table: pair.name,
+  kind: atSource ? (atTarget ? 'different' : 'only-source') : 'only-target',
+  key,
+  source: atSource ? {} : null,
+  target: atTarget ? {} : null,
+  columns: [],
+})
+
+/** Of two rows that differ, or of one that the other end lacks. */
+export function differenceOf(
+  pair: TablePair,
+  there: ComparedRow | undefined,
+  here: ComparedRow | undefined,
+): Difference {
+  return {
+    table: pair.name,
+    kind: there === undefined ? 'only-target' : here === undefined ? 'only-source' : 'different',
+    key: (there ?? here)?.key ?? [],
+    source: there === undefined ? null : shownRow(pair, there),
+    target: here === undefined ? null : shownRow(pair, here),
+    columns: there === undefined || here === undefined ? [] : differingColumns(pair, there, here),
+  }
+}
+
+export function differingColumns(pair: TablePair, row: ComparedRow, other: ComparedRow): string[] {
   const names: string[] = []
   for (const [i, { form }] of pair.source.columns.entries()) {
     if (!cellsEqual(form, row.cells[i] ?? null, other.cells[i] ?? null))

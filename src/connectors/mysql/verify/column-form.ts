@@ -140,9 +140,9 @@ function setSql(name: string, type: ColumnType, labels: readonly string[]): stri
     else terms.push(`IF(${bits} & ${1n << BigInt(i)}, ${1n << BigInt(place)}, 0)`)
   }
   const known = terms.length === 0 ? '0' : terms.join(' | ')
-  return others === 0n
-    ? known
-    : `IF(${bits} & ${others}, CONCAT(${known}, '+', ${bits} & ${others}), ${known})`
+  const moved =
+    others === 0n ? known : `IF(${bits} & ${others}, CONCAT(${known}, '+', ${bits} & ${others}), ${known})`
+  return `IF(${name} IS NULL, NULL, ${moved})`
 }
 
 /** Longer values are told by their SHA-256 instead, where a form is only compared. */

@@ -3,7 +3,9 @@
  *
  * Every call is one round trip between a savepoint and a return to it: that gives back the table's metadata lock, so that an ALTER TABLE waits for
  * one call and not for the whole snapshot, and nobody waits behind it (mysqldump --single-transaction does the same). Such an ALTER, or a DROP,
- * shows at the next call as SYNC-5103. Assumes a session of role `read`. Nothing is written and no row is locked.
+ * shows at the next call as SYNC-5103. MariaDB with a log does not give the lock back so (tried on 10.11); there every call looks whether somebody waits for
+ * a table that was read, and ends with SYNC-5106 (without the privilege PROCESS it sees nobody). Assumes a session of role `read`. Nothing is written and no row
+ * is locked.
  */
 import type { ComparedColumn, ComparedEnd } from '../../../core/comparison-plan.ts'
 import { SyncError } from '../../../core/errors.ts'
@@ -48,21 +50,30 @@ export function createReader(connection: Connection, side: Side, isSnapshot: boo
     return sql
   }
 
+  const waiters = isSnapshot && productOf(connection.version) === 'mariadb' ? createWaiterWatch() : null
+
   async function ask(end: ComparedEnd, statements: readonly Statement[]): Promise<readonly QueryResult[]> {
     if (statements.length === 0) return []
-    const [begin, finish] = isSnapshot
-      ? ['SAVEPOINT syncline; ', '; ROLLBACK TO SAVEPOINT syncline']
-      : ['', '']
-    const decoders = statements.map((statement) => statement.decoders ?? null)
+    const before = isSnapshot ? ['SAVEPOINT syncline'] : []
+    const behind =
+      waiters !== null ? [waiters.sql(end)] : isSnapshot ? ['ROLLBACK TO SAVEPOINT syncline'] : []
+    const decoders = [...before.map(() => null), ...statements.map((statement) => statement.decoders ?? null)]
+    let answers: readonly QueryResult[]
     try {
-      const answers = await connection.queryAll(
-        `${begin}${statements.map((statement) => statement.sql).join('; ')}${finish}`,
-        { decoders: isSnapshot ? [null, ...decoders, null] : decoders },
+      answers = await connection.queryAll(
+        [...before, ...statements.map((statement) => statement.sql), ...behind].join('; '),
+        { decoders: [...decoders, ...behind.map(() => null)] },
       )
-      return isSnapshot ? answers.slice(1, -1) : answers
     } catch (error) {
       throw asChanged(error, end, side)
     }
+    if (waiters !== null && answers.at(-1)?.rows[0]?.[0] !== '0') {
+      throw new SyncError(
+        'SYNC-5106',
+        `A statement at the ${side} waits for ${tableName(end.table)}, or for a table compared before it`,
+      )
+    }
+    return answers.slice(before.length, before.length + statements.length)
   }
 
   /** `rows` gives count and digest. A row that could not be hashed is not in the digest, and has left a warning. */
@@ -226,6 +237,18 @@ export function createReader(connection: Connection, side: Side, isSnapshot: boo
 /** Rows whose key is NULL are not one row, however many there are. */
 const identityOf = (identity: Value | undefined, key: readonly Value[], ordinal: number): string =>
   key.includes(null) ? `~${ordinal}` : String(identity)
+
+/** Looks whether a statement that names a table which this snapshot has read waits for a metadata lock. */
+function createWaiterWatch(): { sql(end: ComparedEnd): string } {
+  const names = new Set<string>()
+  return {
+    sql(end) {
+      names.add(end.table.name)
+      const named = [...names].map((name) => `LOCATE(${textLiteral(name)}, INFO) > 0`).join(' OR ')
+      return `SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE STATE = 'Waiting for table metadata lock' AND (${named})`
+    },
+  }
+}
 
 function asChanged(error: unknown, end: ComparedEnd, side: Side): unknown {
   if (!(error instanceof SyncError) || !changedTable.has(error.details['errno'])) return error

@@ -155,9 +155,9 @@ async function meet(
     places = await Promise.all(
       connections.map(async (connection, i) => {
         const place = before[i] as LogCoordinate
-        return compareCoordinates(place, latest) === 0
-          ? place
-          : openMariadbSnapshot(connection, visibilityWaitSeconds)
+        if (compareCoordinates(place, latest) === 0) return place
+        await connection.query('COMMIT')
+        return openMariadbSnapshot(connection, visibilityWaitSeconds)
       }),
     )
   }
