@@ -536,6 +536,12 @@ export const catalogue = {
     title: 'A server could not make a digest of every row',
     remedy: 'Raise max_allowed_packet at the server that is named, then verify again.',
   },
+  'SYNC-5106': {
+    disposition: 'retry',
+    scope: 'runtime',
+    title: 'Somebody waits for a table that is being compared',
+    remedy: 'Nothing to do: the comparison lets go of its snapshots and goes on with new ones.',
+  },
   // verification: 5120 to 5139 what the engine does for it
   'SYNC-5120': {
     disposition: 'retry',
@@ -567,11 +573,6 @@ export const catalogue = {
     title: 'A repair was cut off',
     remedy:
       'Nothing to do: it is asked for again. Its rows are written as the source has them, or not at all.',
-  'SYNC-5106': {
-    disposition: 'retry',
-    scope: 'runtime',
-    title: 'Somebody waits for a table that is being compared',
-    remedy: 'Nothing to do: the comparison lets go of its snapshots and goes on with new ones.',
   },
   // ourselves
   'SYNC-9001': {
