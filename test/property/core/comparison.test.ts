@@ -127,9 +127,12 @@ it('JSON that means something else is not equal', () => {
 const sorted = (value: unknown): unknown => {
   if (Array.isArray(value)) return value.map(sorted)
   if (value === null || typeof value !== 'object') return Object.is(value, -0) ? 0 : value
-  return ['object', ...Object.entries(value)
-    .toSorted(([a], [b]) => (a < b ? -1 : 1))
-    .map(([name, member]) => [name, sorted(member)])]
+  return [
+    'object',
+    ...Object.entries(value)
+      .toSorted(([a], [b]) => (a < b ? -1 : 1))
+      .map(([name, member]) => [name, sorted(member)]),
+  ]
 }
 
 it.each([

@@ -30,11 +30,12 @@ const pair: TablePair = {
 type Rows = Readonly<Record<number, number>>
 
 const read = (rows: Rows, keys: readonly (readonly unknown[])[]): ComparedRow[] =>
-  keys.flatMap(([id]) => {
-    const v = rows[id as number]
+  keys.flatMap(([key]) => {
+    const id = Number(key)
+    const v = rows[id]
     if (v === undefined) return []
     const cells = [`${id}`, `${v}`]
-    return [{ identity: `${id}`, key: [id as number], cells, shown: cells }]
+    return [{ identity: `${id}`, key: [id], cells, shown: cells }]
   })
 
 /**
