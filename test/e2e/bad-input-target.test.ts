@@ -175,6 +175,21 @@ it('a trigger at the target', async () => {
   expect(await pipeline.expectEqual()).toBe(1)
 })
 
+it('a check that only the target has: it starts, and says so until it is gone', async () => {
+  const pipeline = await here.createCase('warned')
+  await pipeline.source.query('CREATE TABLE t (id INT PRIMARY KEY)')
+  await pipeline.target.query('CREATE TABLE t (id INT PRIMARY KEY, CONSTRAINT positive CHECK (id > 0))')
+  await pipeline.apply()
+  await pipeline.reaches('streaming')
+  const described = async () => (await here.stack.cli(['describe', 'pipeline', pipeline.name])).stdout
+  expect(await described()).toMatch(/^Warning +SYNC-3209 .*the check positive /m)
+  await pipeline.target.query('ALTER TABLE t DROP CONSTRAINT positive')
+  expect((await here.stack.cli(['pause', pipeline.name])).code).toBe(0)
+  await pipeline.resume()
+  await pipeline.reaches('streaming')
+  expect(await described()).not.toContain('SYNC-3209')
+})
+
 it('somebody else writes to the target', async () => {
   const pipeline = await here.createCase('somebody-else')
   await pipeline.both('CREATE TABLE t (id INT PRIMARY KEY, u INT UNIQUE)')
