@@ -136,7 +136,7 @@ const stream = z
           description:
             'Batches up to this many rows are written in one transaction; larger ones by all lanes in parallel. In order global every batch is one transaction.',
         }),
-        maxBytes: size('64KiB', '256MiB').default('12MiB').meta({
+        maxBytes: size('64KiB', '256MiB').default('24MiB').meta({
           description: 'Most bytes of memory for the rows of a batch. Two batches are in memory at once.',
         }),
         maxDelay: duration('0ms', '60s').default('0ms').meta({

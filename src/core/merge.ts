@@ -79,6 +79,8 @@ interface Table {
 
 /** What an entry costs besides its images: the key's text, the entry and its place in the map. */
 const ENTRY_BYTES = 96
+/** What lies on the heap takes as much again until the collector has seen that it is dead (measured: 8.8 MB for each MiB of rows, 4.8 for packed ones). */
+const heapFactor = 2
 
 /** @param pool where packed rows are kept */
 export function createMerge(pool: PagePool = createPagePool()): Merge {
@@ -108,7 +110,7 @@ export function createMerge(pool: PagePool = createPagePool()): Merge {
   }
 
   function put(table: Table, key: string, before: Row | null, after: Row | null): void {
-    const afterBytes = after === null ? 0 : rowBytes(after)
+    const afterBytes = after === null ? 0 : heapFactor * rowBytes(after)
     const entry = table.changes.get(key)
     if (entry !== undefined) {
       bytes += afterBytes - entry.afterBytes
@@ -119,7 +121,8 @@ export function createMerge(pool: PagePool = createPagePool()): Merge {
     table.changes.set(key, { key, before, after, afterBytes })
     rows++
     bytes +=
-      ENTRY_BYTES + key.length + afterBytes + (before === null || before === after ? 0 : rowBytes(before))
+      heapFactor * (ENTRY_BYTES + key.length + (before === null || before === after ? 0 : rowBytes(before))) +
+      afterBytes
   }
 
   function addRows(table: Table, before: Row | null, after: Row | null): void {

@@ -71,7 +71,9 @@ function cutAt(
   // Positions of earlier versions do not name the transaction.
   const isSame = to.transaction === undefined ? to.token === at.token : to.transaction === slice.id
   const insideThisTransaction = to.ordinal > 0 && isSame
-  if (!insideThisTransaction || to.ordinal >= end || to.ordinal <= slice.firstOrdinal) return [slice, null]
+  // With the last change the transaction is not over yet: its end, which may have come in a slice of its own, belongs to what follows `to`.
+  const isWithin = to.ordinal < end || (to.ordinal === end && slice.last)
+  if (!insideThisTransaction || !isWithin || to.ordinal <= slice.firstOrdinal) return [slice, null]
   const cut = to.ordinal - slice.firstOrdinal
   return [
     { ...slice, changes: slice.changes.slice(0, cut), last: false },

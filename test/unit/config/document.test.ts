@@ -44,7 +44,7 @@ describe('checkDocument', () => {
       stream: {
         order: 'merged',
         lanes: 4,
-        batch: { maxRows: 200000, smallRows: 500, maxBytes: '12MiB', maxDelay: '0ms' },
+        batch: { maxRows: 200000, smallRows: 500, maxBytes: '24MiB', maxDelay: '0ms' },
       },
       schemaChanges: {
         addColumn: 'apply',
