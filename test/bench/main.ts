@@ -13,6 +13,7 @@ import { latency } from './benches/latency.ts'
 import { load } from './benches/load.ts'
 import { memory } from './benches/memory.ts'
 import { scale } from './benches/scale.ts'
+import { verify } from './benches/verify.ts'
 import { wan } from './benches/wan.ts'
 import { circumstances, figure, jsonText, tableText } from './report.ts'
 import type { BenchResult } from './statistics.ts'
@@ -26,6 +27,7 @@ const benches: Readonly<Record<string, Bench>> = {
   latency,
   memory,
   load,
+  verify,
   scale,
   wan,
   idle,
