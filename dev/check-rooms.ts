@@ -29,7 +29,7 @@ const rooms: Readonly<Record<string, Room>> = {
     packages: [/^@temporalio\/(workflow|common)$/],
   },
   api: { uses: ['core', 'config', 'store', 'telemetry'] },
-  cli: { uses: ['core', 'config', 'store', 'entry'], types: ['api/wire'] },
+  cli: { uses: ['core', 'config', 'store', 'entry'], types: ['api/wire', 'api/verification-wire'] },
   console: { uses: ['core'], types: ['api/wire'] },
   worker: { uses: ['core', 'telemetry'] },
   // The processes: src/*.ts put the rooms together.

@@ -1,5 +1,6 @@
 /**
- * A worker process: `control` runs workflows and their small activities, `stream` runs engines, `all` both. Any number of either.
+ * A worker process: `control` runs workflows and their small activities, `stream` runs engines, `verify` compares and repairs, `all` does all of it.
+ * Any number of each.
  *
  * Guarantees: waits for Temporal as long as it takes, at the start and later; engines stream on meanwhile. When it is told to end, its
  * engines drain and their work is handed over at once. When it is killed, its engine hosts end with it, and another worker takes over after the
@@ -20,13 +21,17 @@ import {
 import { hostFlags } from './activities/host-memory.ts'
 import { createRecorder, type Recorder } from './activities/report-recorder.ts'
 import { createStreamActivities } from './activities/stream.ts'
+import { createVerificationControlActivities } from './activities/verification-control.ts'
+import { createVerifyActivities } from './activities/verify.ts'
+import { createVerifyEnds } from './activities/verify-ends.ts'
 import { taskQueues } from './core/pipeline-control.ts'
 import { openReportWriter, openStore, type Store } from './store/store.ts'
 import { createLog, type Log } from './telemetry/log.ts'
 import { createTemporalLink, type TemporalLink } from './worker/temporal-link.ts'
 import { ensureWorkflowBundle } from './worker/workflow-bundle.ts'
 
-export type WorkerRole = 'control' | 'stream' | 'all'
+export const workerRoles = ['control', 'stream', 'verify', 'all'] as const
+export type WorkerRole = (typeof workerRoles)[number]
 
 export interface RunWorkerOptions {
   readonly role: WorkerRole
@@ -42,6 +47,8 @@ export interface RunWorkerOptions {
   readonly signal: AbortSignal
   /** Engines that this worker runs at most: a pipeline has one, or one for each of its shards. Default 500. */
   readonly maxPipelines?: number
+  /** Verifications and repairs that this worker runs at a time; others wait. Default 4. */
+  readonly maxVerifications?: number
   /** Limit of the heap of the process that runs the engines, in MiB. Default: as Node decides by the machine's memory. */
   readonly engineHeapMiB?: number
   readonly log?: Log
@@ -53,20 +60,22 @@ export interface RunWorkerOptions {
 const extension = import.meta.url.endsWith('.ts') ? '.ts' : '.js'
 const engineRuntime = fileURLToPath(new URL(`./activities/engine-runtime${extension}`, import.meta.url))
 const retryMs = 1_000
+const defaultMaxVerifications = 4
 
 /** Resolves when the worker has ended after `signal`. @throws only what no waiting mends, such as an unusable store */
 export const runWorker = async (options: RunWorkerOptions): Promise<void> => {
   const { role, signal } = options
   const log = options.log ?? createLog(role === 'all' ? 'worker' : `${role}-worker`)
   const link = createTemporalLink({ address: options.temporalAddress, namespace: options.namespace }, log)
-  const store = role === 'stream' ? null : openStore(options.storePath)
-  const bundlePath = role === 'stream' ? null : await ensureWorkflowBundle(options.dataDir)
-  const reports = role === 'control' ? null : openReportWriter(options.storePath)
+  const serves = (part: WorkerRole): boolean => role === part || role === 'all'
+  const store = serves('control') || serves('verify') ? openStore(options.storePath) : null
+  const bundlePath = serves('control') ? await ensureWorkflowBundle(options.dataDir) : null
+  const reports = serves('stream') ? openReportWriter(options.storePath) : null
   const recorder = createRecorder(
     (list) => reports?.put(list),
     (error) => log.warn({ error }, 'figures cannot be stored; tried again every second'),
   )
-  const supervisor = role === 'control' ? null : startSupervisor(options, link, recorder, log)
+  const supervisor = !serves('stream') ? null : startSupervisor(options, link, recorder, log)
   try {
     while (!signal.aborted) {
       try {
@@ -130,7 +139,10 @@ const createWorkers = async (
         ...shared,
         taskQueue: queues.control,
         workflowBundle: { codePath: bundlePath },
-        activities: createControlActivities({ store }),
+        activities: {
+          ...createControlActivities({ store }),
+          ...createVerificationControlActivities({ store }),
+        },
         // How long the tasks of a control worker that was killed wait for it before another may take them; default 10 s.
         stickyQueueScheduleToStartTimeout: '2s',
       }),
@@ -148,6 +160,19 @@ const createWorkers = async (
         // has no effect in SDK 1.24.)
         activityTaskPollerBehavior: { type: 'simple-maximum', maximum: 1 },
         // Cancellation and pause reach an activity with a heartbeat's answer, so this is how long a person waits for them.
+        maxHeartbeatThrottleInterval: '500ms',
+      }),
+    )
+  }
+  if (store !== null && (options.role === 'verify' || options.role === 'all')) {
+    workers.push(
+      await Worker.create({
+        ...shared,
+        taskQueue: queues.verify,
+        activities: createVerifyActivities({ store, runtime: createVerifyEnds({ store }) }),
+        maxConcurrentActivityTaskExecutions: options.maxVerifications ?? defaultMaxVerifications,
+        // As above: a worker that was cut off swallows one attempt for each of its polls.
+        activityTaskPollerBehavior: { type: 'simple-maximum', maximum: 1 },
         maxHeartbeatThrottleInterval: '500ms',
       }),
     )
@@ -179,7 +204,7 @@ const runUntil = async (workers: readonly Worker[], signal: AbortSignal, log: Lo
 }
 
 const usage =
-  'worker --role control|stream|all --temporal HOST:PORT --namespace NAME --store FILE --data DIR [--prefix TEXT]'
+  'worker --role control|stream|verify|all --temporal HOST:PORT --namespace NAME --store FILE --data DIR [--prefix TEXT]'
 
 const main = async (): Promise<void> => {
   const { values } = parseArgs({
@@ -194,7 +219,7 @@ const main = async (): Promise<void> => {
     },
   })
   const { role, store, data } = values
-  if (store === undefined || data === undefined || !['control', 'stream', 'all'].includes(role)) {
+  if (store === undefined || data === undefined || !workerRoles.some((known) => known === role)) {
     process.stderr.write(`${usage}\n`)
     process.exit(2)
   }

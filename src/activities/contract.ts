@@ -4,6 +4,7 @@
  */
 
 import type { Blocked, RejoinRequest, ShardRef } from '../core/pipeline-control.ts'
+import type { RepairState, VerificationOutcome, VerificationTrouble } from '../core/verification-control.ts'
 
 export type { Blocked, ShardRef }
 
@@ -50,4 +51,70 @@ export interface StreamActivities {
       shard?: ShardRef
     },
   ): Promise<RunResult>
+}
+
+export interface VerificationRef {
+  readonly pipeline: string
+  /** Of the run, in the store. */
+  readonly number: number
+}
+
+export interface RepairRef extends VerificationRef {
+  readonly repair: number
+}
+
+/** What workflows of verification and repair ask of the store. */
+export interface VerificationControlActivities {
+  /** The run of a schedule's workflow; null: none is made now, because another one is under way or the pipeline is gone. */
+  openVerification(input: { pipeline: string; workflow: string }): Promise<{ number: number } | null>
+  /**
+   * Ends the run, tells the audit log and forgets old runs. `repair`: one that the pipeline's file asks for, which is to be started.
+   * Idempotent.
+   */
+  endVerification(
+    ref: VerificationRef & {
+      state: 'done' | 'failed' | 'cancelled'
+      actor: string
+      trouble: VerificationTrouble | null
+    },
+  ): Promise<{
+    outcome: VerificationOutcome | null
+    repair: { repair: number; needsApproval: boolean } | null
+  }>
+  /** The repair is in another state; by whom, where a person did it. Idempotent. */
+  noteRepair(
+    ref: RepairRef & { state: RepairState; actor: string; trouble: VerificationTrouble | null },
+  ): Promise<void>
+}
+
+/** How an activity that compares or repairs for a while ended. */
+export type PassResult =
+  /** There is more: the snapshots were let go, or the worker ends. */
+  | { readonly kind: 'more'; readonly tables: number; readonly rows: number }
+  | { readonly kind: 'done'; readonly tables: number; readonly rows: number }
+  /** Something must come first that passes by itself or by a person: to be tried again. The store shows it meanwhile. */
+  | {
+      readonly kind: 'waiting'
+      readonly trouble: VerificationTrouble
+      readonly tables: number
+      readonly rows: number
+    }
+  /** A later attempt has the run, or it has ended. */
+  | { readonly kind: 'superseded' }
+  | { readonly kind: 'cancelled' }
+
+export interface VerifyActivities {
+  /** Names the tables that are to be compared, in the store. `shards`: those that have any. */
+  planVerification(
+    ref: VerificationRef,
+  ): Promise<
+    | { readonly kind: 'planned'; readonly shards: readonly number[] }
+    | { readonly kind: 'refused'; readonly trouble: VerificationTrouble }
+  >
+  /** Aligns both ends and compares tables of a shard, as long as snapshots may be held. Progress is in the store. */
+  compareTables(ref: VerificationRef & { shard: number }): Promise<PassResult>
+  /** Repairs rows that are not repaired yet. */
+  repairRows(ref: RepairRef): Promise<PassResult>
+  /** Looks at the repaired rows again. */
+  verifyRepaired(ref: RepairRef): Promise<PassResult>
 }

@@ -123,7 +123,8 @@ export const scopeOf = async (
   }
 }
 
-const columnsOf = (rule: TableRule, shape: TableShape | undefined): MappedTable['columns'] =>
+/** The carried columns with their names at the target; null: every column under its own name. */
+export const columnsOf = (rule: TableRule, shape: TableShape | undefined): MappedTable['columns'] =>
   shape === undefined
     ? null
     : mappedColumns(

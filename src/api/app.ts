@@ -22,6 +22,8 @@ import { mountPipelineStatistics } from './routes/pipeline-statistics.ts'
 import { mountPipelineStatus } from './routes/pipeline-status.ts'
 import { mountPipelineTables } from './routes/pipeline-tables.ts'
 import { mountPipelines } from './routes/pipelines.ts'
+import { mountRepairs } from './routes/repairs.ts'
+import { mountVerifications } from './routes/verifications.ts'
 
 /** A pipeline of 10,000 rules is about 2 MB. */
 const maxBodyBytes = 8 * 1024 * 1024
@@ -64,6 +66,8 @@ export function createApp(deps: ApiDeps): OpenAPIHono<ApiEnv> {
   mountPipelineQuarantine(app, deps)
   mountPipelineStatus(app, deps)
   mountPipelineStatistics(app, deps)
+  mountVerifications(app, deps)
+  mountRepairs(app, deps)
   mountAudit(app, deps)
   mountHealth(app, deps)
   for (const [name, schema] of Object.entries({ Endpoint: endpoint, Pipeline: pipeline })) {
@@ -85,6 +89,7 @@ export const openApiDocument = (app: OpenAPIHono<ApiEnv>) =>
     tags: [
       { name: 'endpoints', description: 'Stores that pipelines read from and write to.' },
       { name: 'pipelines', description: 'What is kept in step.' },
+      { name: 'verifications', description: 'Comparisons of both ends, and repairs of what differs.' },
       { name: 'audit', description: 'Who did what.' },
       { name: 'health', description: 'For load balancers and supervisors.' },
     ],

@@ -8,6 +8,7 @@
 import { endpointIssues } from '../config/combinations.ts'
 import { configError, hasIssues } from '../config/issue.ts'
 import type { Pipeline } from '../config/pipeline.ts'
+import { isVerifyField } from '../config/verify.ts'
 import { SyncError } from '../core/errors.ts'
 import type { Change } from '../store/generations.ts'
 import type { PipelineRecord } from '../store/pipelines.ts'
@@ -61,7 +62,13 @@ export async function changePipeline(
       if (change.change !== 'unchanged') done({ generation: change.record.generation, fields: plan.fields })
       return { ...change, plan }
     })
-    return { ...result, workflow: await reconcile(deps, name, requester.actor) }
+    const workflow = await reconcile(deps, name, requester.actor)
+    const { record, plan } = result
+    const schedule = record.document.spec.verify?.schedule
+    // One that is stated is set again each time: what a crash left undone is mended by the next apply.
+    if (schedule !== undefined || plan.fields.some(({ path }) => isVerifyField(path)))
+      await workflows.verifications.schedule(name, schedule ?? null)
+    return { ...result, workflow }
   })
 }
 

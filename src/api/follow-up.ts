@@ -1,13 +1,14 @@
 /**
  * What a running workflow has to be told when a pipeline's document has changed, by what has changed in it. Pure.
  *
- *   nothing     labels alone
+ *   nothing     labels, and how the pipeline is verified
  *   setLimits   limits alone: engines look them up, nothing stops
  *   addTables, removeTables   tables, and what is done with them at their start: checked beside the stream
  *   respec      anything else: the stream drains, is checked and goes on
  */
 import { withoutLimits } from '../config/limits.ts'
 import { tableDifference } from '../config/table-difference.ts'
+import { withoutVerify } from '../config/verify.ts'
 import { tablesTold } from '../core/pipeline-control.ts'
 import type { PipelineGeneration } from '../store/pipelines.ts'
 
@@ -32,7 +33,7 @@ export function followUpOf(before: PipelineGeneration, after: PipelineGeneration
 }
 
 const sideOf = ({ pipeline, source, target }: PipelineGeneration): Side => ({
-  spec: pipeline.spec,
+  spec: withoutVerify(pipeline.spec),
   endpoints: [source.spec, target.spec],
 })
 

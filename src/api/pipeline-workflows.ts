@@ -32,6 +32,7 @@ import {
   taskQueues,
   updateNames,
 } from '../core/pipeline-control.ts'
+import { createVerificationWorkflows, type VerificationWorkflows } from './verification-workflows.ts'
 
 /** What Temporal itself knows of a pipeline, without asking a worker. */
 export interface WorkflowDescription {
@@ -90,6 +91,7 @@ export interface PipelineWorkflows {
   ended(pipeline: string, withinMs: number): Promise<boolean>
   /** Ends the workflow where it stands, without a drain. */
   terminate(pipeline: string, reason: string): Promise<void>
+  readonly verifications: VerificationWorkflows
   close(): Promise<void>
 }
 
@@ -120,7 +122,7 @@ export function createPipelineWorkflows(options: TemporalOptions): PipelineWorkf
       'grpc.keepalive_timeout_ms': 5_000,
     },
   })
-  const { workflow } = new Client({ connection, namespace, identity: 'syncline-api' })
+  const { workflow, schedule: schedules } = new Client({ connection, namespace, identity: 'syncline-api' })
   const handleOf = (pipeline: string) => workflow.getHandle(pipelineWorkflowId(pipeline))
 
   let answeredAtMs = Number.NEGATIVE_INFINITY
@@ -159,7 +161,17 @@ export function createPipelineWorkflows(options: TemporalOptions): PipelineWorkf
       throw error
     })
 
+  const updateWithinMs = 3 * callWithinMs
+  const verifications = createVerificationWorkflows({
+    workflow,
+    schedules,
+    taskQueuePrefix,
+    call,
+    callIfThere,
+    updateWithinMs,
+  })
   return {
+    verifications,
     ping,
     async start({ pipeline, ...input }) {
       const args: PipelineInput = {
@@ -198,7 +210,7 @@ export function createPipelineWorkflows(options: TemporalOptions): PipelineWorkf
           handleOf(pipeline).executeUpdate<PipelineStatus, [typeof args]>(updateNames[command], {
             args: [args],
           }),
-        3 * callWithinMs,
+        updateWithinMs,
       ),
     async requestStop(pipeline, actor) {
       const started = await callIfThere(() =>

@@ -13,6 +13,7 @@ import { type FieldPath, pathText } from '../config/issue.ts'
 import { isLimitField } from '../config/limits.ts'
 import type { Pipeline } from '../config/pipeline.ts'
 import { ruleChanges } from '../config/scope-change.ts'
+import { isVerifyField } from '../config/verify.ts'
 import { SyncError } from '../core/errors.ts'
 
 export type Effect = 'create' | 'in-place' | 'restart' | 'refused'
@@ -45,7 +46,8 @@ export function planPipeline(before: Pipeline | null, after: Pipeline, written: 
       effect: 'in-place' as const,
     })),
     ...differences(specBefore, specAfter, ['spec']).map((field) => {
-      if (isLimitField(field.path)) return { ...field, effect: 'in-place' as const }
+      if (isLimitField(field.path) || isVerifyField(field.path))
+        return { ...field, effect: 'in-place' as const }
       const reason = written.length > 0 ? fixed[field.path] : undefined
       return reason === undefined
         ? { ...field, effect: 'restart' as const }

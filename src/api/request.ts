@@ -24,7 +24,15 @@ export const putQuery = z.object({
 
 /** The body as the OpenAPI document shows it; `bodyOf` reads it. */
 export const documentBody = (
-  kind: 'Endpoint' | 'Pipeline' | 'LimitsChange' | 'TablesToAdd' | 'RemovedTables' | 'TableToRejoin',
+  kind:
+    | 'Endpoint'
+    | 'Pipeline'
+    | 'LimitsChange'
+    | 'TablesToAdd'
+    | 'RemovedTables'
+    | 'TableToRejoin'
+    | 'VerificationAsked'
+    | 'RepairAsked',
 ) => ({
   required: true,
   content: { 'application/json': { schema: { $ref: `#/components/schemas/${kind}` } } },

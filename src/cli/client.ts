@@ -2,6 +2,16 @@
  * The command line's side of the API. An answer that is a problem becomes the SyncError it tells of; no answer is SYNC-1107.
  */
 import type {
+  ComparedTableAnswer,
+  DifferenceAnswer,
+  RepairAnswer,
+  RepairAsked,
+  RepairedRowAnswer,
+  RepairStatementAnswer,
+  VerificationAnswer,
+  VerificationAsked,
+} from '../api/verification-wire.ts'
+import type {
   AppliedEndpoint,
   AppliedPipeline,
   EndpointResource,
@@ -41,10 +51,28 @@ export interface ApiClient {
   removeTables(name: string, tables: readonly string[]): Promise<AppliedPipeline>
   act(name: string, action: Action): Promise<PipelineStatusAnswer>
   delete(kind: Kind, name: string, force: boolean): Promise<void>
+  verify(name: string, asked: VerificationAsked): Promise<VerificationAnswer>
+  verifications(name: string, most: number): Promise<VerificationAnswer[]>
+  verification(run: Run): Promise<VerificationAnswer>
+  comparedTables(run: Run): Promise<ComparedTableAnswer[]>
+  differences(run: Run, query: { table?: string }, most: number): Promise<DifferenceAnswer[]>
+  cancelVerification(run: Run): Promise<VerificationAnswer>
+  repairStatements(run: Run, most: number): Promise<RepairStatementAnswer[]>
+  repair(run: Run, asked: RepairAsked): Promise<RepairAnswer>
+  approveRepair(run: Run): Promise<RepairAnswer>
+  repairedRows(run: Run, repair: number, most: number): Promise<RepairedRowAnswer[]>
+}
+
+/** A verification. */
+export interface Run {
+  readonly pipeline: string
+  readonly number: number
 }
 
 /** The longest an answer may take: an action waits up to 10 s for its effect, a deletion 30 s for the drain. */
 const answerWithinMs = 60_000
+const pageSize = 500
+const mostTables = 100_000
 
 export function createApiClient(server: string, actor: string, signal: AbortSignal): ApiClient {
   const ask = async <T>(method: string, path: string, body?: unknown): Promise<T> => {
@@ -68,8 +96,38 @@ export function createApiClient(server: string, actor: string, signal: AbortSign
   }
   const of = (kind: Kind, name = ''): string =>
     `/v1/${kind}s${name === '' ? '' : `/${encodeURIComponent(name)}`}`
+  const runOf = ({ pipeline, number }: Run): string => `${of('pipeline', pipeline)}/verifications/${number}`
+  /** Pages until `most` are there, or no more. */
+  const pages = async <T>(path: string, most: number, query: Record<string, string> = {}): Promise<T[]> => {
+    const items: T[] = []
+    let token: string | null = null
+    do {
+      const given = new URLSearchParams({
+        ...query,
+        pageSize: String(Math.min(pageSize, most - items.length)),
+        ...(token === null ? {} : { pageToken: token }),
+      })
+      const page: { items: T[]; nextPageToken: string | null } = await ask(
+        'GET',
+        `${path}?${given.toString()}`,
+      )
+      items.push(...page.items)
+      token = page.nextPageToken
+    } while (token !== null && items.length < most)
+    return items
+  }
   return {
     server,
+    verify: (name, asked) => ask('POST', `${of('pipeline', name)}/verifications`, asked),
+    verifications: (name, most) => pages(`${of('pipeline', name)}/verifications`, most),
+    verification: (run) => ask('GET', runOf(run)),
+    comparedTables: (run) => pages(`${runOf(run)}/tables`, mostTables),
+    differences: (run, query, most) => pages(`${runOf(run)}/differences`, most, query),
+    cancelVerification: (run) => ask('POST', `${runOf(run)}/cancel`),
+    repairStatements: (run, most) => pages(`${runOf(run)}/repair-statements`, most),
+    repair: (run, asked) => ask('POST', `${runOf(run)}/repairs`, asked),
+    approveRepair: (run) => ask('POST', `${runOf(run)}/approve`),
+    repairedRows: (run, repair, most) => pages(`${runOf(run)}/repairs/${repair}/rows`, most),
     endpoints: async () => (await ask<{ items: EndpointResource[] }>('GET', of('endpoint'))).items,
     endpoint: (name) => ask('GET', of('endpoint', name)),
     pipelines: async () => (await ask<{ items: PipelineResource[] }>('GET', of('pipeline'))).items,

@@ -24,7 +24,7 @@ export const exitMeanings: Readonly<Record<keyof typeof exitCodes, string>> = {
   configInvalid: 'a file or document is wrong',
   notFound: 'there is no such resource',
   conflict: 'does not fit the state, is in use, or has changed meanwhile',
-  differences: 'there are differences (`diff`)',
+  differences: 'there are differences (`diff`, `verify`)',
   waitTimeout: '`--wait` took longer than `--timeout`',
   unreachable: 'the API, Temporal or a worker does not answer',
   interrupted: 'interrupted with Ctrl-C',
@@ -44,6 +44,10 @@ const byCode: Partial<Record<ErrorCode, ExitCode>> = {
   'SYNC-1112': exitCodes.conflict,
   'SYNC-1115': exitCodes.conflict,
   'SYNC-3305': exitCodes.conflict,
+  'SYNC-5140': exitCodes.conflict,
+  'SYNC-5144': exitCodes.conflict,
+  'SYNC-5145': exitCodes.conflict,
+  'SYNC-5146': exitCodes.conflict,
 }
 
 export const exitCodeOf = (code: ErrorCode): ExitCode =>

@@ -35,7 +35,7 @@ export async function main(argv: readonly string[]): Promise<number> {
     },
   }
   const program = createProgram(context)
-  for (const command of [program, ...program.commands]) {
+  for (const command of withSubcommands(program)) {
     command.exitOverride().configureOutput({ writeErr: (text) => process.stderr.write(text) })
   }
   program.hook('preAction', (_: Command, action: Command) => {
@@ -53,5 +53,10 @@ export async function main(argv: readonly string[]): Promise<number> {
     return exitCodeOf(told.code)
   }
 }
+
+const withSubcommands = (command: Command): Command[] => [
+  command,
+  ...command.commands.flatMap(withSubcommands),
+]
 
 if (import.meta.main) process.exit(await main(process.argv.slice(2)))

@@ -15,6 +15,7 @@ import { addQuarantine } from './commands/quarantine.ts'
 import { addStats } from './commands/stats.ts'
 import { addTables } from './commands/tables.ts'
 import { addValidate } from './commands/validate.ts'
+import { addVerify } from './commands/verify.ts'
 import type { CommandContext } from './context.ts'
 import { exitCodes, exitMeanings } from './exit-codes.ts'
 import { outputFormats } from './output.ts'
@@ -74,6 +75,7 @@ export function createProgram(context: CommandContext): Command {
   addTables(program, context)
   addQuarantine(program, context)
   addLimits(program, context)
+  addVerify(program, context)
   addDelete(program, context)
   addLag(program, context)
   addStats(program, context)

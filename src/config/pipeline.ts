@@ -8,6 +8,7 @@ import { z } from 'zod'
 import { defaultPolicies, type SchemaChangeKind, type SchemaChangePolicy } from '../core/schema-policy.ts'
 import { apiVersion, metadata, resourceName } from './metadata.ts'
 import { duration, size } from './quantity.ts'
+import { verifySpec } from './verify.ts'
 
 const tablePattern = z.string().regex(/^[^.\s][^.]*\.[^.]+$/, {
   error: 'expected schema.table, where * stands for any run of characters',
@@ -255,6 +256,7 @@ export const pipelineSpec = z
         'Engines that share the tables, each with its own reader of the log and its own position, on any worker. Cannot change once rows were written.',
     }),
     schemaChanges: schemaChanges.prefault({}),
+    verify: verifySpec.optional(),
   })
   .meta({ description: 'What is kept in step, from where to where.' })
 

@@ -574,6 +574,50 @@ export const catalogue = {
     remedy:
       'Nothing to do: it is asked for again. Its rows are written as the source has them, or not at all.',
   },
+  // 5140 to 5159 what people ask of verifications and repairs
+  'SYNC-5140': {
+    disposition: 'reject',
+    scope: 'api',
+    title: 'The pipeline does not stream, so its ends cannot be compared at one position',
+    remedy: 'Let it stream (`syncline resume NAME`), then verify again.',
+  },
+  'SYNC-5142': {
+    disposition: 'reject',
+    scope: 'api',
+    title: 'No table of the pipeline is meant',
+    remedy:
+      'Name source tables that the pipeline carries, as schema.table; * stands for any run of characters.',
+  },
+  'SYNC-5144': {
+    disposition: 'reject',
+    scope: 'api',
+    title: 'Another verification or repair of the pipeline has not ended',
+    remedy: 'Wait for it (`syncline verify list NAME`), or end it with `syncline verify cancel ID`.',
+  },
+  'SYNC-5145': {
+    disposition: 'reject',
+    scope: 'api',
+    title: 'The action does not fit the state of the verification or repair',
+    remedy: 'See the state with `syncline verify show ID`.',
+  },
+  'SYNC-5146': {
+    disposition: 'reject',
+    scope: 'api',
+    title: 'There is nothing to repair',
+    remedy: 'Verify again; what differs then can be repaired.',
+  },
+  'SYNC-5147': {
+    disposition: 'reject',
+    scope: 'runtime',
+    title: 'A table was not compared',
+    remedy: 'See the table’s reason, then verify it again.',
+  },
+  'SYNC-5150': {
+    disposition: 'fenced',
+    scope: 'runtime',
+    title: 'The verification or repair goes on elsewhere, or has ended',
+    remedy: 'Nothing to do.',
+  },
   // ourselves
   'SYNC-9001': {
     disposition: 'bug',

@@ -11,9 +11,12 @@ export const pipelineWorkflowType = 'pipeline'
 export const pipelineWorkflowId = (pipeline: string): string => `pipeline/${pipeline}`
 
 /** Task queues by role. The prefix keeps installations (and tests) apart that share a namespace. */
-export const taskQueues = (prefix = ''): { readonly control: string; readonly stream: string } => ({
+export const taskQueues = (
+  prefix = '',
+): { readonly control: string; readonly stream: string; readonly verify: string } => ({
   control: `${prefix}syncline-control`,
   stream: `${prefix}syncline-stream`,
+  verify: `${prefix}syncline-verify`,
 })
 
 export const updateNames = {

@@ -160,4 +160,117 @@ export const migrations: readonly string[] = [
     warnings TEXT NOT NULL
   ) STRICT;
   `,
+  `
+  -- Numbers are never given twice, not even after runs were forgotten or the pipeline was created anew.
+  CREATE TABLE verification_numbers (
+    pipeline TEXT PRIMARY KEY,
+    last INTEGER NOT NULL
+  ) STRICT;
+  CREATE TABLE verifications (
+    pipeline TEXT NOT NULL REFERENCES pipelines (name) ON DELETE CASCADE,
+    number INTEGER NOT NULL,
+    -- Temporal's id of the workflow: a schedule that is started twice by one of its ticks is one run.
+    workflow TEXT NOT NULL UNIQUE,
+    origin TEXT NOT NULL CHECK (origin IN ('person', 'schedule')),
+    actor TEXT NOT NULL,
+    generation INTEGER NOT NULL,
+    request TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('waiting', 'running', 'done', 'failed', 'cancelled')),
+    outcome TEXT CHECK (outcome IN ('equal', 'different', 'incomplete')),
+    trouble TEXT,
+    requested_at TEXT NOT NULL,
+    started_at TEXT,
+    ended_at TEXT,
+    -- Which attempt may write: one that was given up by Temporal and goes on all the same is not heard any more.
+    owner TEXT,
+    passes INTEGER NOT NULL DEFAULT 0,
+    longest_pause_ms INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (pipeline, number)
+  ) STRICT, WITHOUT ROWID;
+  CREATE TABLE verification_tables (
+    pipeline TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    ordinal INTEGER NOT NULL,
+    shard INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    target TEXT NOT NULL,
+    columns TEXT NOT NULL,
+    after_key TEXT,
+    up_to_key TEXT,
+    state TEXT NOT NULL CHECK (state IN ('pending', 'running', 'done', 'skipped', 'failed')),
+    trouble TEXT,
+    cursor TEXT,
+    rows_estimated INTEGER NOT NULL DEFAULT 0,
+    rows_compared INTEGER NOT NULL DEFAULT 0,
+    equal INTEGER NOT NULL DEFAULT 0,
+    different INTEGER NOT NULL DEFAULT 0,
+    only_source INTEGER NOT NULL DEFAULT 0,
+    only_target INTEGER NOT NULL DEFAULT 0,
+    unsettled INTEGER NOT NULL DEFAULT 0,
+    kept INTEGER NOT NULL DEFAULT 0,
+    duration_ms INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (pipeline, number, ordinal),
+    FOREIGN KEY (pipeline, number) REFERENCES verifications (pipeline, number) ON DELETE CASCADE
+  ) STRICT, WITHOUT ROWID;
+  -- Which range of keys was compared at which position.
+  CREATE TABLE verification_segments (
+    pipeline TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    ordinal INTEGER NOT NULL,
+    segment INTEGER NOT NULL,
+    after_key TEXT,
+    up_to_key TEXT,
+    position TEXT NOT NULL,
+    at TEXT NOT NULL,
+    PRIMARY KEY (pipeline, number, ordinal, segment),
+    FOREIGN KEY (pipeline, number) REFERENCES verifications (pipeline, number) ON DELETE CASCADE
+  ) STRICT, WITHOUT ROWID;
+  CREATE TABLE verification_differences (
+    pipeline TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    id INTEGER NOT NULL,
+    ordinal INTEGER NOT NULL,
+    kind TEXT NOT NULL CHECK (kind IN ('different', 'only-source', 'only-target', 'unsettled')),
+    key TEXT NOT NULL,
+    columns TEXT NOT NULL,
+    source TEXT,
+    target TEXT,
+    PRIMARY KEY (pipeline, number, id),
+    FOREIGN KEY (pipeline, number) REFERENCES verifications (pipeline, number) ON DELETE CASCADE
+  ) STRICT, WITHOUT ROWID;
+  CREATE TABLE repairs (
+    pipeline TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    repair INTEGER NOT NULL,
+    actor TEXT NOT NULL,
+    needs_approval INTEGER NOT NULL,
+    approved_by TEXT,
+    approved_at TEXT,
+    max_rows_per_second INTEGER,
+    state TEXT NOT NULL,
+    trouble TEXT,
+    requested_at TEXT NOT NULL,
+    ended_at TEXT,
+    owner TEXT,
+    PRIMARY KEY (pipeline, number, repair),
+    FOREIGN KEY (pipeline, number) REFERENCES verifications (pipeline, number) ON DELETE CASCADE
+  ) STRICT, WITHOUT ROWID;
+  -- Each row that is to be repaired; both images as they are found before the write, and what is there after it.
+  CREATE TABLE repaired_rows (
+    pipeline TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    repair INTEGER NOT NULL,
+    difference INTEGER NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('pending', 'written', 'removed', 'overtaken', 'equal')),
+    is_examined INTEGER NOT NULL DEFAULT 0,
+    source_before TEXT,
+    target_before TEXT,
+    repaired_at TEXT,
+    verified TEXT CHECK (verified IN ('equal', 'different', 'unsettled')),
+    source_after TEXT,
+    target_after TEXT,
+    PRIMARY KEY (pipeline, number, repair, difference),
+    FOREIGN KEY (pipeline, number, repair) REFERENCES repairs (pipeline, number, repair) ON DELETE CASCADE
+  ) STRICT, WITHOUT ROWID;
+  `,
 ]

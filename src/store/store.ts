@@ -2,7 +2,8 @@
  * The metadata of an installation: what was applied, what is wanted, who did what. One SQLite file, shared by the API and the workers of
  * a host.
  *
- * All calls are synchronous and take well under a millisecond. Rows of data, positions and secrets are never here.
+ * All calls are synchronous and take well under a millisecond. Secrets are never here, and rows of data only as the differences that verifications
+ * found and the repairs of them, up to a number.
  */
 import { type AlignmentStore, createAlignmentStore } from './alignments.ts'
 import { type AuditLog, createAuditLog } from './audit.ts'
@@ -11,8 +12,10 @@ import { type Database, openDatabase } from './database.ts'
 import { createEndpointStore, type EndpointStore } from './endpoints.ts'
 import { createParkedTableStore, type ParkedTableStore } from './parked-tables.ts'
 import { createPipelineStore, type PipelineStore } from './pipelines.ts'
+import { createRepairRunStore, type RepairRunStore } from './repair-runs.ts'
 import { createRepairStore, type RepairStore } from './repairs.ts'
 import { createReportStore, type ReportStore } from './reports.ts'
+import { createVerificationStore, type VerificationStore } from './verifications.ts'
 
 export interface Store {
   readonly endpoints: EndpointStore
@@ -21,6 +24,8 @@ export interface Store {
   readonly reports: ReportStore
   readonly parkedTables: ParkedTableStore
   readonly alignments: AlignmentStore
+  readonly verifications: VerificationStore
+  readonly repairRuns: RepairRunStore
   readonly repairs: RepairStore
   readonly checkWarnings: CheckWarningStore
   /** Everything that `body` does is done whole, or not at all when it throws. */
@@ -97,6 +102,8 @@ export function openStore(path: string, now: () => Date = () => new Date()): Sto
     alignments: createAlignmentStore(database),
     repairs: createRepairStore(database),
     checkWarnings: createCheckWarningStore(database),
+    verifications: createVerificationStore(database, now),
+    repairRuns: createRepairRunStore(database, now),
     write: (body) => database.write(body),
     dataVersion: () => dataVersionOf(database),
     ping: () => {

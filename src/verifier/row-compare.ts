@@ -166,8 +166,8 @@ export function differingColumns(pair: TablePair, row: ComparedRow, other: Compa
 
 const utf8 = new TextDecoder()
 
-/** By the source's column names. */
-function shownRow(pair: TablePair, row: ComparedRow): Record<string, string | null> {
+/** For people, by the source's column names. */
+export function shownRow(pair: TablePair, row: ComparedRow): Record<string, string | null> {
   return Object.fromEntries(
     pair.columnNames.map((name, i) => {
       const bytes = row.shown[i] ?? null

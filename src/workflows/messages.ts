@@ -57,6 +57,13 @@ export const validateCommand = (memory: PipelineMemory, command: Command, args: 
   }
 }
 
+/** @throws SYNC-1102 where nobody says who asks */
+export const assertActor = (command: string, args: unknown): void => {
+  const { actor } = (typeof args === 'object' && args !== null ? args : {}) as { actor?: unknown }
+  if (typeof actor === 'string' && actor.trim() !== '') return
+  throw refused('SYNC-1102', `${command} needs an actor: who asks for it`)
+}
+
 const needsGeneration: ReadonlySet<Command> = new Set(['respec', 'addTables', 'removeTables', 'setLimits'])
 
 const areTables = (tables: unknown): boolean =>
@@ -65,7 +72,7 @@ const areTables = (tables: unknown): boolean =>
   tables.length <= tablesTold &&
   tables.every((table) => typeof table === 'string')
 
-const refused = (code: ErrorCode, message: string): ApplicationFailure =>
+export const refused = (code: ErrorCode, message: string): ApplicationFailure =>
   ApplicationFailure.create({
     type: code,
     message,

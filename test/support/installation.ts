@@ -17,7 +17,11 @@ export interface Installation {
 
 /** @param beforeEnd runs while everything still does */
 export function useInstallation(
-  options: { readonly streamWorkers?: number; readonly beforeEnd?: () => Promise<void> } = {},
+  options: {
+    readonly streamWorkers?: number
+    readonly verifyWorkers?: number
+    readonly beforeEnd?: () => Promise<void>
+  } = {},
 ): Installation {
   let stack: Stack | undefined
   let source: MysqlFacts | undefined
@@ -32,6 +36,7 @@ export function useInstallation(
     stack = await startStack(temporal)
     await stack.startWorker('control')
     for (let i = 0; i < (options.streamWorkers ?? 1); i++) await stack.startWorker('stream')
+    for (let i = 0; i < (options.verifyWorkers ?? 0); i++) await stack.startWorker('verify')
   })
   afterEach(async (context) => {
     if (context.task.result?.state === 'fail' && stack !== undefined) console.error(await stack.logs())

@@ -69,7 +69,7 @@ export interface StatusAnswer {
 export interface Stack {
   readonly dir: string
   readonly url: string
-  startWorker(role: 'control' | 'stream'): Promise<Proc>
+  startWorker(role: 'control' | 'stream' | 'verify'): Promise<Proc>
   /** The API server; `startServer` starts it again, at the same address, after it was ended. */
   server(): Proc
   startServer(): Promise<void>

@@ -8,6 +8,7 @@ import { SyncError } from '../../core/errors.ts'
 import type { PipelineRecord } from '../../store/pipelines.ts'
 import { assertFits, changePipeline, planFor } from '../change-pipeline.ts'
 import type { ApiDeps, ApiEnv } from '../context.ts'
+import { endVerifications } from '../end-verifications.ts'
 import { recorded } from '../recorded.ts'
 import {
   bodyOf,
@@ -130,6 +131,7 @@ export function mountPipelines(app: OpenAPIHono<ApiEnv>, deps: ApiDeps): void {
         store.pipelines.want(name, 'delete')
         if (force) await workflows.terminate(name, `deleted by ${actor} without a drain`)
         else await stop(name, actor)
+        await endVerifications(deps, name, actor)
         store.write(() => {
           store.pipelines.delete(name)
           done({ force })

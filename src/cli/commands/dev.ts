@@ -55,6 +55,7 @@ export function addDev(program: Command, context: CommandContext): void {
         keepRunning(context, 'api', ['server', '--listen', options.listen, ...prefixed]),
         keepRunning(context, 'control', ['worker', '--role', 'control', ...prefixed]),
         keepRunning(context, 'stream', ['worker', '--role', 'stream', ...prefixed]),
+        keepRunning(context, 'verify', ['worker', '--role', 'verify', ...prefixed]),
       ]
       context.terminal.say(`API       http://${options.listen}`)
       context.terminal.say(

@@ -43,8 +43,11 @@ export function addWorker(program: Command, context: CommandContext): void {
     .summary('run a worker')
     .description('Runs a worker until it is told to end; its engines then drain and hand over.')
     .addOption(
-      new Option('--role <role>', 'control: workflows; stream: engines; all: both')
-        .choices(['control', 'stream', 'all'])
+      new Option(
+        '--role <role>',
+        'control: workflows; stream: engines; verify: comparisons and repairs; all: all of them',
+      )
+        .choices(['control', 'stream', 'verify', 'all'])
         .env('SYNCLINE_ROLE')
         .default('all'),
     )

@@ -60,7 +60,7 @@ const knownVariables = [
   ...(await readFile(new URL('src/cli/program.ts', root), 'utf8')).matchAll(/'(SYNCLINE_\w+)'/g),
 ].map((match) => match[1])
 
-test('Syncline itself runs as server, control worker and stream worker of one image, against that Temporal', () => {
+test('Syncline itself runs as server, control, stream and verify worker of one image, against that Temporal', () => {
   expect(service('server').command).toEqual([
     'server',
     '--listen',
@@ -70,7 +70,8 @@ test('Syncline itself runs as server, control worker and stream worker of one im
   expect(service('server').ports).toEqual([`127.0.0.1:${composePorts.api}:${composePorts.api}`])
   expect(service('control-worker').command).toEqual(['worker', '--role', 'control'])
   expect(service('stream-worker').command).toEqual(['worker', '--role', 'stream'])
-  for (const name of ['server', 'control-worker', 'stream-worker']) {
+  expect(service('verify-worker').command).toEqual(['worker', '--role', 'verify'])
+  for (const name of ['server', 'control-worker', 'stream-worker', 'verify-worker']) {
     const { image, environment, volumes, depends_on: needs } = service(name)
     expect(image).toBe('syncline:local')
     expect(environment?.['SYNCLINE_TEMPORAL']).toBe(`temporal:${composePorts.temporal}`)
