@@ -56,7 +56,8 @@ export async function loadTables(deps: {
   const failed = new AbortController()
   const over = AbortSignal.any([signal, failed.signal])
 
-  const unlessAborted = <T>(promise: Promise<T>): Promise<T> => orAborted(promise, signal)
+  // A chunk behind one that has failed is never counted, so whoever waits for that would wait for good.
+  const unlessOver = <T>(promise: Promise<T>): Promise<T> => orAborted(promise, over)
 
   async function readChunk(
     ticket: ChunkTicket,
@@ -68,7 +69,7 @@ export async function loadTables(deps: {
     let after = chunk.after
     let paid = expected
     for (;;) {
-      const passed = await unlessAborted(current.open())
+      const passed = await unlessOver(current.open())
       const startedAtMs = performance.now()
       const read = await snapshot.read(
         { table: chunk.table, after, upTo: chunk.upTo },
@@ -87,7 +88,7 @@ export async function loadTables(deps: {
       const rest = read.complete ? null : current.next()
       counters.rows += read.keys.length
       current.deliver(read, { after: lastKey, done: read.complete && chunk.upTo === null })
-      await unlessAborted(current.written)
+      await unlessOver(current.written)
       if (rest === null) return
       current = rest
       after = lastKey
@@ -105,7 +106,7 @@ export async function loadTables(deps: {
       if (keys.length > 0) bytesPerRow = bytes / keys.length
     }
     for (;;) {
-      await unlessAborted(free.take())
+      await unlessOver(free.take())
       if (failure !== undefined) throw failure
       const rows = rowsWithin(gate.limits(), chunkRows, bytesPerRow)
       const expected = { rows, bytes: rows * bytesPerRow }
