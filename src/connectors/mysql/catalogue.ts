@@ -75,7 +75,7 @@ export async function readTables(
 ): Promise<readonly TableDetail[]> {
   if (schemas.length === 0) return []
   const found = await readWhere(connection, `TABLE_SCHEMA IN (${schemas.map(textLiteral).join(', ')})`)
-  if (catalogueDialects[productOf(connection.version)].listsWhole) return found.tables
+  if (catalogueDialects[productOf(connection.version)].listsWhole) return lookedAtAgain(connection, found)
   const whole = new Map(
     found.tables
       .filter(({ shape }) => !found.incomplete.has(nameOf(shape.id)))
@@ -90,19 +90,46 @@ export async function readTables(
   return [...whole.values()].sort((a, b) => (nameOf(a.shape.id) < nameOf(b.shape.id) ? -1 : 1))
 }
 
+const mostLooks = 4
+
+/**
+ * A table that was made or dropped between two queries is torn: looked at again, and if it is still torn then, it comes and goes, and the log tells
+ * what becomes of it (seen: a tool's copy of a table, without its primary key).
+ */
+async function lookedAtAgain(connection: Connection, found: Look): Promise<readonly TableDetail[]> {
+  let { tables, torn } = found
+  if (torn.size === 0) return tables
+  for (let look = 1; look <= mostLooks && torn.size > 0; look++) {
+    const before = torn
+    tables = tables.filter(({ shape }) => !before.has(nameOf(shape.id)))
+    if (look === mostLooks) break
+    const names = [...torn.values()].map(
+      ({ schema, name }) => `(${textLiteral(schema)}, ${textLiteral(name)})`,
+    )
+    const again = await readWhere(connection, `(TABLE_SCHEMA, TABLE_NAME) IN (${names.join(', ')})`)
+    tables = [...tables, ...again.tables]
+    torn = again.torn
+  }
+  return tables.toSorted((a, b) => (nameOf(a.shape.id) < nameOf(b.shape.id) ? -1 : 1))
+}
+
 const nameOf = ({ schema, name }: TableId): string => `${schema}\0${name}`
 const baseTables = new Set(['BASE TABLE', 'SYSTEM VERSIONED'])
 
-/** @returns `incomplete`: tables of which one query told and another did not, by name; a table without any key is among them */
-async function readWhere(
-  connection: Connection,
-  where: string,
-): Promise<{ tables: TableDetail[]; incomplete: ReadonlyMap<string, TableId> }> {
+interface Look {
+  readonly tables: readonly TableDetail[]
+  /** Tables of which one query told and another did not, by name; a table without any key is among them. */
+  readonly incomplete: ReadonlyMap<string, TableId>
+  /** Those of them that cannot be so: without columns, or without the key that a column is said to belong to. */
+  readonly torn: ReadonlyMap<string, TableId>
+}
+
+async function readWhere(connection: Connection, where: string): Promise<Look> {
   const dialect = catalogueDialects[productOf(connection.version)]
   const [tables, columns, keys, collations] = await connection.queryAll(
     [
       `SELECT TABLE_SCHEMA, TABLE_NAME, ENGINE, TABLE_COLLATION, TABLE_TYPE FROM information_schema.TABLES WHERE ${where} ORDER BY 1, 2`,
-      `SELECT TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME, IS_NULLABLE, DATA_TYPE, COLUMN_TYPE, CHARACTER_OCTET_LENGTH, NUMERIC_PRECISION, NUMERIC_SCALE, DATETIME_PRECISION, CHARACTER_SET_NAME, COLLATION_NAME, EXTRA, GENERATION_EXPRESSION, COLUMN_DEFAULT IS NOT NULL, CHARACTER_MAXIMUM_LENGTH, ${dialect.srid}, COLUMN_DEFAULT FROM information_schema.COLUMNS WHERE ${where} ORDER BY TABLE_SCHEMA, TABLE_NAME, ORDINAL_POSITION`,
+      `SELECT TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME, IS_NULLABLE, DATA_TYPE, COLUMN_TYPE, CHARACTER_OCTET_LENGTH, NUMERIC_PRECISION, NUMERIC_SCALE, DATETIME_PRECISION, CHARACTER_SET_NAME, COLLATION_NAME, EXTRA, GENERATION_EXPRESSION, COLUMN_DEFAULT IS NOT NULL, CHARACTER_MAXIMUM_LENGTH, ${dialect.srid}, COLUMN_DEFAULT, COLUMN_KEY FROM information_schema.COLUMNS WHERE ${where} ORDER BY TABLE_SCHEMA, TABLE_NAME, ORDINAL_POSITION`,
       `SELECT TABLE_SCHEMA, TABLE_NAME, INDEX_NAME, COLUMN_NAME, SUB_PART, ${dialect.keyExpression} FROM information_schema.STATISTICS WHERE ${where} AND NON_UNIQUE = 0 ORDER BY TABLE_SCHEMA, TABLE_NAME, INDEX_NAME, SEQ_IN_INDEX`,
       dialect.paddingCollations,
     ].join('; '),
@@ -113,12 +140,17 @@ async function readWhere(
   const labels = await readLabels(connection, columns?.rows ?? [])
   const all = new Map((tables?.rows ?? []).map((row) => [placeOf(row), row]))
   const incomplete = new Map<string, TableId>()
+  const torn = new Map<string, TableId>()
   for (const row of [...all.values(), ...[...columnsOf.values()].map((rows) => rows[0] as ServerRow)]) {
     const place = placeOf(row)
     const known = all.get(place)
     if (known !== undefined && !baseTables.has(textOf(known[4]))) continue
     const id = { schema: textOf(row[0]), name: textOf(row[1]) }
-    if (known === undefined || !columnsOf.has(place) || !keysOf.has(place)) incomplete.set(nameOf(id), id)
+    const ofTable = columnsOf.get(place)
+    if (known === undefined || ofTable === undefined || !keysOf.has(place)) incomplete.set(nameOf(id), id)
+    const isKeyed = ofTable?.some((column) => ['PRI', 'UNI'].includes(textOf(column[18]))) === true
+    if (known !== undefined && (ofTable === undefined || (isKeyed && !keysOf.has(place))))
+      torn.set(nameOf(id), id)
   }
   const base = [...all.values()].filter((row) => baseTables.has(textOf(row[4])))
   const made = base.map((row) => {
@@ -142,7 +174,7 @@ async function readWhere(
       columns: details,
     }
   })
-  return { tables: made, incomplete }
+  return { tables: made, incomplete, torn }
 }
 
 /**

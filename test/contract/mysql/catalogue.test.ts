@@ -242,3 +242,25 @@ it('names are found without regard to case where the server has none', async () 
   await reader.close()
   await own.end()
 })
+
+it('a table that comes and goes while the catalogue is read is whole or absent', async () => {
+  const names = ['comes_and_goes', 'keyless']
+  await client.query('CREATE TABLE keyless (v INT)')
+  let isOver = false
+  const comingAndGoing = (async () => {
+    while (!isOver) {
+      await client.query('CREATE TABLE comes_and_goes (id INT PRIMARY KEY, v INT)')
+      await client.query('DROP TABLE comes_and_goes')
+    }
+  })()
+  const seen = new Set<string>()
+  for (let look = 0; look < 300; look++) {
+    for (const { shape } of await readTables(connection, [database])) {
+      if (names.includes(shape.id.name))
+        seen.add(`${shape.id.name} ${shape.columns.length} ${shape.primaryKey?.name ?? 'no key'}`)
+    }
+  }
+  isOver = true
+  await comingAndGoing
+  expect([...seen].sort()).toEqual(['comes_and_goes 2 PRIMARY', 'keyless 1 no key'])
+})
