@@ -12,6 +12,7 @@ import { createScreen, secondsText } from './demo/screen.ts'
 import { shopDatabase } from './demo/source-data.ts'
 import { pipelineName, type Servers, type Syncline, startServers, startSyncline } from './demo/stage.ts'
 import { strikeWhileLoading, strikeWhileStreaming } from './demo/strikes.ts'
+import { verifyAndRepair } from './demo/verification.ts'
 import { liveText, startWatch } from './demo/watch.ts'
 import { plainServer, shopRows } from './shop/fill.ts'
 import { shopTables } from './shop/schema.ts'
@@ -94,6 +95,7 @@ async function demo(run: DemoRun): Promise<boolean> {
 
   await strikeWhileLoading(run, watch, syncline.streamWorker)
   await strikeWhileStreaming(run, watch, syncline.streamWorker)
+  await verifyAndRepair(run, syncline, servers.target)
   const isEqual = await proveEqual(run, watch, servers.source, servers.target, writers)
 
   screen.live('')

@@ -2,6 +2,7 @@
  * Syncline's own processes: the API server, a control worker, a stream worker, each started by the command `syncline`, and started again
  * when it ends unasked, as systemd or Kubernetes would do.
  */
+import { execFile } from 'node:child_process'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type ProcessExit, type RunningProcess, runCommand, startProcess } from '../proc.ts'
@@ -68,6 +69,18 @@ export async function startService(options: ServiceOptions): Promise<Service> {
     },
   }
 }
+
+/** Runs a command of `syncline` to its end, whatever its exit status is. */
+export const runSyncline = (
+  args: readonly string[],
+  env: NodeJS.ProcessEnv,
+): Promise<{ readonly stdout: string; readonly stderr: string }> =>
+  new Promise((resolve) => {
+    const options = { env, timeout: 300_000, maxBuffer: 64 * 1024 * 1024 }
+    execFile(process.execPath, [command, ...args], options, (_, stdout, stderr) =>
+      resolve({ stdout, stderr }),
+    )
+  })
 
 /** Runs a command of `syncline` to its end and returns what it said on stdout. */
 export const syncline = (args: readonly string[], env: NodeJS.ProcessEnv): Promise<string> =>

@@ -11,7 +11,7 @@ import { startTemporal, type TemporalServer } from '../temporal.ts'
 import { siteServerIds } from '../versions.ts'
 import { createAccount, sourceGrants, targetGrants } from './accounts.ts'
 import type { DemoRun } from './run.ts'
-import { type Service, startService, syncline } from './services.ts'
+import { runSyncline, type Service, startService, syncline } from './services.ts'
 import { placeShopData, shopDatabase } from './source-data.ts'
 
 export const pipelineName = 'shop'
@@ -67,6 +67,8 @@ export type Syncline = {
   /** URL. */
   readonly api: string
   readonly streamWorker: Service
+  /** Runs a command of `syncline` to its end, whatever its exit status is. */
+  readonly cli: (args: readonly string[]) => ReturnType<typeof runSyncline>
 }
 
 /** Starts the API server and the workers, and applies the pipeline. */
@@ -85,7 +87,7 @@ export async function startSyncline(run: DemoRun, { source, target, temporal }: 
     SYNCLINE_STORE: join(home.path, 'store.db'),
     SYNCLINE_DATA_DIR: home.path,
   }
-  // Only stream workers open connections to the databases, so only they are given the passwords.
+  // Only stream and verify workers open connections to the databases, so only they are given the passwords.
   const withPasswords: NodeJS.ProcessEnv = {
     ...env,
     SHOP_SOURCE_PASSWORD: await createAccount(source, sourceGrants(shopDatabase)),
@@ -99,6 +101,7 @@ export async function startSyncline(run: DemoRun, { source, target, temporal }: 
   const [streamWorker] = await Promise.all([
     start({ name: 'stream-worker', args: ['worker', '--role', 'stream'], env: withPasswords }),
     start({ name: 'control-worker', args: ['worker', '--role', 'control'], env }),
+    start({ name: 'verify-worker', args: ['worker', '--role', 'verify'], env: withPasswords }),
     start({
       name: 'api-server',
       args: ['server', '--listen', `127.0.0.1:${port}`],
@@ -108,7 +111,7 @@ export async function startSyncline(run: DemoRun, { source, target, temporal }: 
   ])
   run.screen.done(
     'Syncline',
-    `API on ${api}, a control worker, a stream worker`,
+    `API on ${api}, a control worker, a stream worker, a verify worker`,
     performance.now() - startedAtMs,
   )
 
@@ -116,7 +119,7 @@ export async function startSyncline(run: DemoRun, { source, target, temporal }: 
   const said = await syncline(['apply', '-f', await pipelineFile(run, home.path, source, target)], env)
   run.screen.done('syncline apply', `-f ${pipelinePath}`, performance.now() - appliedAtMs)
   for (const line of said.trim().split('\n')) run.screen.more(line)
-  return { api, streamWorker }
+  return { api, streamWorker, cli: (args) => runSyncline(args, env) }
 }
 
 /** The file of the repository, with the ports that are free on this machine today. */

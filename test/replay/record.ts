@@ -8,10 +8,13 @@
  */
 import { mkdir, writeFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
+import type { WorkflowHandle } from '@temporalio/client'
 import { historyToJSON } from '@temporalio/common/lib/proto-utils.js'
 import { startTemporal } from '../../dev/temporal.ts'
+import { startScriptedVerifier } from '../contract/temporal/scripted-verifier.ts'
 import { startScriptedWorker } from '../contract/temporal/scripted-worker.ts'
 import { scenarios } from './scenarios.ts'
+import { verificationScenarios } from './verification-scenarios.ts'
 
 const [release, ...only] = process.argv.slice(2)
 if (release === undefined)
@@ -21,10 +24,17 @@ const folder = fileURLToPath(new URL(`./histories/${release}/`, import.meta.url)
 await mkdir(folder, { recursive: true })
 const temporal = await startTemporal({ ui: false })
 const worker = await startScriptedWorker(temporal)
+const verifier = await startScriptedVerifier(temporal)
+await verifier.startWorker()
+type Live = () => Promise<{ readonly handle: WorkflowHandle }>
+const lives: readonly (readonly [string, Live])[] = [
+  ...Object.entries(scenarios).map(([name, live]) => [name, () => live(worker)] as const),
+  ...Object.entries(verificationScenarios).map(([name, live]) => [name, () => live(verifier)] as const),
+]
 try {
-  for (const [name, live] of Object.entries(scenarios)) {
+  for (const [name, live] of lives) {
     if (only.length > 0 && !only.includes(name)) continue
-    const pipeline = await live(worker)
+    const pipeline = await live()
     await pipeline.handle.result()
     const { workflowId } = pipeline.handle
     // Oldest run first; each tells the next one that it continued as.
@@ -43,6 +53,7 @@ try {
     }
   }
 } finally {
+  await verifier.stop()
   await worker.stop()
   await temporal.discard()
 }

@@ -13,6 +13,7 @@ import { createLog } from '../../src/telemetry/log.ts'
 import { installTemporalRuntime } from '../../src/telemetry/temporal-log.ts'
 import { ensureWorkflowBundle } from '../../src/worker/workflow-bundle.ts'
 import { scenarios } from './scenarios.ts'
+import { verificationScenarios } from './verification-scenarios.ts'
 
 interface HistoryEvent {
   readonly eventType: string
@@ -42,7 +43,9 @@ beforeAll(async () => {
 describe('recorded histories', () => {
   it('are there for every scenario', async () => {
     const names = (await histories()).map(({ workflowId }) => workflowId.replace(/^.*\/|-\d+\.json$/g, ''))
-    expect(new Set(names)).toEqual(new Set(Object.keys(scenarios)))
+    expect(new Set(names)).toEqual(
+      new Set([...Object.keys(scenarios), ...Object.keys(verificationScenarios)]),
+    )
   })
 
   it('replay with the workflow of today', async () => {

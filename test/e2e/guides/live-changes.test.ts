@@ -4,41 +4,12 @@
  */
 import { readFile } from 'node:fs/promises'
 import { expect, it } from 'vitest'
+import { blocksOf, expectShown } from '../../support/guide-blocks.ts'
 import { useInstallation } from '../../support/installation.ts'
 import { waitFor } from '../../support/stack.ts'
 
 const here = useInstallation()
 const name = 'orders-to-east'
-
-interface Block {
-  readonly language: string
-  readonly note: string
-  readonly text: string
-  /** Nothing but a line's end stands between it and the block before. */
-  readonly follows: boolean
-}
-
-const blocksOf = (markdown: string): Block[] => {
-  let end = -1
-  return [...markdown.matchAll(/^```(\w+) ?(.*)\n([\s\S]*?)^```$/gm)].map((match) => {
-    const follows = match.index === end + 1
-    end = match.index + match[0].length
-    return { language: match[1] ?? '', note: match[2] ?? '', text: match[3] ?? '', follows }
-  })
-}
-
-/** Each line that is shown stands in the output, in this order; … stands for anything. */
-function expectShown(output: string, shown: string): void {
-  const lines = output.split('\n')
-  let at = 0
-  for (const line of shown.trimEnd().split('\n')) {
-    const parts = line.split('…').map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'))
-    const pattern = new RegExp(`^${parts.join('.*')}\\s*$`)
-    const found = lines.findIndex((text, index) => index >= at && pattern.test(text))
-    expect(found, `"${line}" is not shown by:\n${output}`).toBeGreaterThanOrEqual(0)
-    at = found + 1
-  }
-}
 
 it('live changes', async () => {
   const pipeline = await here.createCase(name)
