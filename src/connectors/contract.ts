@@ -504,7 +504,10 @@ export interface ComparedRow {
  * @throws SYNC-5103 when the table was dropped or altered since the snapshot was opened
  */
 export interface ComparisonReader {
-  /** The keys of the rows `step`, 2 `step`, ... behind the beginning of the range, `count` of them or as many as there are. */
+  /**
+   * The keys of the rows `step`, 2 `step`, ... behind the beginning of the range, `count` of them or as many as there are. A single bound of a large step
+   * may be a key near it that no row has; none still means that no row of the range comes behind.
+   */
   bounds(
     end: ComparedEnd,
     range: KeyRange,

@@ -2,7 +2,7 @@
  * Finds the rows that differ in one range of the key: digest of the range, digests of its parts, digests of rows, rows.
  *
  * Only ranges whose digests differ are divided, at the keys of the end that has more rows there, and only rows whose digests differ are read; both ends
- * work at the same time. In mode `row` every row is read; in mode `count` none. Holds the rows of one leaf, a few hundred.
+ * work at the same time. In mode `row` every row is read; in mode `count` none. Holds one leaf: the digests of 2,000 rows, or 500 rows.
  */
 import type { ComparisonReader, RangeDigest } from '../connectors/contract.ts'
 import type { ComparedEnd, TablePair } from '../core/comparison-plan.ts'
@@ -11,9 +11,9 @@ import type { KeyRange, VerifyMode } from '../core/verification.ts'
 import { createRowCompare } from './row-compare.ts'
 import { equalRows, type Found, ofCounts } from './tally.ts'
 
-/** A range with more rows at either end is divided. */
-const leafRows = 500
-const mostParts = 16
+/** A range with more rows at either end is divided. Digests of so many rows are sooner read than the range is divided once more. */
+const leafRows: Readonly<Record<VerifyMode, number>> = { checksum: 2_000, row: 500, count: 500 }
+const mostParts = 128
 
 /** A part of a range that is compared, in the order of keys. */
 export interface Piece extends Found {
@@ -66,7 +66,7 @@ export function createDrill(
       yield { ...equalRows(there.rows), upTo }
       return
     }
-    const ranges = most <= leafRows ? [range] : await divided(range, most, there.rows >= here.rows)
+    const ranges = most <= leafRows[mode] ? [range] : await divided(range, most, there.rows >= here.rows)
     if (ranges.length === 1) {
       yield { ...(await (mode === 'row' ? rowRanges.whole(range) : rowRanges.byDigest(range))), upTo }
       return
@@ -78,7 +78,7 @@ export function createDrill(
 
   /** Divides at the keys of the end with more rows, so that no part stays too large. */
   async function divided(range: KeyRange, rows: number, bySource: boolean): Promise<KeyRange[]> {
-    const parts = Math.min(mostParts, Math.ceil(rows / leafRows))
+    const parts = Math.min(mostParts, Math.ceil(rows / leafRows[mode]))
     const step = Math.ceil(rows / parts)
     const reader = bySource ? source : target
     const bounds = await reader.bounds(bySource ? pair.source : pair.target, range, step, parts - 1)

@@ -72,3 +72,25 @@ it('a table that is empty at one end', async () => {
   await ends.at.target.query('DELETE FROM emptied')
   expect((await ends.compare('emptied')).tally).toMatchObject({ rowsCompared: 0 })
 })
+
+it('keys with gaps, deserts and crowds: every row is counted once, in ranges that are not far off', async () => {
+  const create = `CREATE TABLE gaps (id BIGINT PRIMARY KEY, v INT NOT NULL) ENGINE=InnoDB; SET SESSION cte_max_recursion_depth = 1000000;`
+  const insert = (rows: number, key: string): string =>
+    `INSERT INTO gaps WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < ${rows - 1}) SELECT ${key}, i FROM n;`
+  await ends.both(
+    create +
+      insert(40_000, '-9000000000000000000 + i * 1000000000000') +
+      insert(120_000, 'i') +
+      insert(10, '1000000000 + i * 100000000000') +
+      insert(60_000, '9000000000000000000 + i * 7') +
+      'ANALYZE TABLE gaps',
+  )
+  const rows = 220_010
+  const { tally, steps } = await ends.compare('gaps', { connections: 1 })
+  expect(tally).toMatchObject({ rowsCompared: rows, equal: rows })
+  expect(Math.max(...steps.map((step) => step.tally.rowsCompared))).toBeLessThan(rows / 2)
+  await ends.at.target.query(
+    'DELETE FROM gaps WHERE v = 9 AND id BETWEEN 0 AND 100; INSERT INTO gaps VALUES (500000000, 1)',
+  )
+  expect((await ends.compare('gaps')).tally).toMatchObject({ onlySource: 1, onlyTarget: 1, equal: rows - 1 })
+})

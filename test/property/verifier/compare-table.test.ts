@@ -34,7 +34,7 @@ const pairOf = (order: TablePair['order']): TablePair => ({
 /** id -> v */
 type Table = ReadonlyMap<number, number>
 
-const leafRows = 500
+const leafRows = 2_000
 
 function readerOf(table: Table, most: { rows: number }): ComparisonReader {
   const sorted = [...table].toSorted(([a], [b]) => a - b)

@@ -11,12 +11,14 @@ import type { ComparedColumn, ComparedEnd } from '../../../core/comparison-plan.
 import { SyncError } from '../../../core/errors.ts'
 import { tableName } from '../../../core/schema.ts'
 import type { Row, Value } from '../../../core/value.ts'
+import type { KeyRange } from '../../../core/verification.ts'
 import type { ComparedRow, ComparisonReader, RangeDigest, RowDigest } from '../../contract.ts'
 import type { Connection } from '../connection.ts'
 import type { Side } from '../errors.ts'
 import { productOf } from '../flavour.ts'
 import { textLiteral } from '../sql-text.ts'
 import type { CellDecoder, QueryResult } from '../text-protocol.ts'
+import { createBoundGuesser } from './guessed-bound.ts'
 import { type TableSql, tableSql } from './table-sql.ts'
 
 /** Keys that go into one statement. */
@@ -39,6 +41,7 @@ interface Statement {
 /** @param isSnapshot false: outside of a transaction, every call sees what is committed then */
 export function createReader(connection: Connection, side: Side, isSnapshot: boolean): ComparisonReader {
   const compiled = new WeakMap<ComparedEnd, TableSql>()
+  const guesser = createBoundGuesser()
 
   /** Made once for each end. */
   const sqlOf = (end: ComparedEnd): TableSql => {
@@ -150,14 +153,23 @@ export function createReader(connection: Connection, side: Side, isSnapshot: boo
         .map((ordinal) => end.columns[ordinal] as ComparedColumn)
         .some(({ nullable }) => nullable)
       if (nullable && (await hasNullKey(end))) return []
-      const answers = await ask(
-        end,
-        Array.from({ length: count }, (_, i) => ({
-          sql: `SELECT ${sql.keyColumns} FROM ${sql.from}${sql.inRange(range)} ORDER BY ${sql.orderBy} LIMIT 1 OFFSET ${step * (i + 1) - 1}`,
-          decoders: sql.keyDecoders,
-        })),
-      )
-      return answers.flatMap(({ rows }) => rows.map((row) => sql.keyValues(row)))
+      if (count === 1) {
+        const guessed = await guessedBound(end, range, step)
+        if (guessed !== null) return guessed
+      }
+      const answer = await ask(end, [
+        count === 1
+          ? {
+              sql: `SELECT ${sql.keyColumns} FROM ${sql.from}${sql.inRange(range)} ORDER BY ${sql.orderBy} LIMIT 1 OFFSET ${step - 1}`,
+              decoders: sql.keyDecoders,
+            }
+          : // One pass for all of them: an OFFSET for each would read the range's beginning again every time.
+            {
+              sql: `SELECT ${sql.keyNames} FROM (SELECT ${sql.numberedKey}, ROW_NUMBER() OVER (ORDER BY ${sql.orderBy}) AS n FROM ${sql.from}${sql.inRange(range)}) AS numbered WHERE n % ${step} = 0 ORDER BY n LIMIT ${count}`,
+              decoders: sql.keyDecoders,
+            },
+      ])
+      return (answer[0]?.rows ?? []).map((row) => sql.keyValues(row))
     },
 
     async digests(end, ranges) {
@@ -170,7 +182,9 @@ export function createReader(connection: Connection, side: Side, isSnapshot: boo
       for (const [i, answer] of answers.entries()) {
         if (answer.warnings > 0) await assertHashed(end, wheres[i] as string)
       }
-      return answers.map((answer) => digestOf(answer.rows[0]))
+      const digests = answers.map((answer) => digestOf(answer.rows[0]))
+      for (const [i, range] of ranges.entries()) guesser.learn(end, range, digests[i]?.rows ?? 0)
+      return digests
     },
 
     async counts(end, ranges) {
@@ -221,6 +235,26 @@ export function createReader(connection: Connection, side: Side, isSnapshot: boo
       )
       return Number(answers[1]?.rows[0]?.[0] ?? 0)
     },
+  }
+
+  /** One bound, or none where the table ends before it; null: it must be found exactly. */
+  async function guessedBound(
+    end: ComparedEnd,
+    range: KeyRange,
+    step: number,
+  ): Promise<readonly (readonly Value[])[] | null> {
+    const guess = guesser.guess(end, range, step)
+    if (guess === null) return null
+    const sql = sqlOf(end)
+    const upTo = sql.inRange({ after: range.after, upTo: guess })
+    const [plan, beyond] = await ask(end, [
+      { sql: `EXPLAIN FORMAT=TRADITIONAL SELECT COUNT(*) FROM ${sql.from}${upTo}` },
+      { sql: `SELECT 1 FROM ${sql.from}${sql.inRange({ after: guess, upTo: range.upTo })} LIMIT 1` },
+    ])
+    const estimate = Number(plan?.rows[0]?.[plan.columns.indexOf('rows')] ?? Number.NaN)
+    // What is not a number is not near either.
+    if (!guesser.isNear(estimate, step)) return null
+    return beyond?.rows.length === 0 ? [] : [guess]
   }
 
   /** Rows whose key is NULL come before every bound; then the range is not divided. */

@@ -55,10 +55,8 @@ function partOf(column: ComparedColumn): Part {
   const { form, type, nullable } = column
   const { sql, plain } = digestFormSql(column)
   const orNull = (value: string): string => (nullable ? `IFNULL(${value}, ${ofNull})` : value)
-  if (plain) {
-    const isFixed = !nullable && (form.as === 'date' || (form.as === 'instant' && type.kind !== 'timestamp'))
-    return { sql: [orNull(nullable ? `CAST(${sql} AS BINARY)` : sql)], isFixed }
-  }
+  // Every date has as many digits as any other, and NULL is no digit.
+  if (plain) return { sql: [orNull(sql)], isFixed: form.as === 'date' || form.as === 'instant' }
   if (type.maxBytes === undefined || type.maxBytes > longestJoinedBytes) {
     return { sql: [orNull(`CAST(SHA2(${sql}, 256) AS BINARY)`)], isFixed: false }
   }

@@ -23,6 +23,9 @@ export interface TableSql {
   readonly orderBy: string
   readonly keyColumns: string
   readonly keyDecoders: readonly CellDecoder[]
+  /** The same with names, for a derived table, and those names. */
+  readonly numberedKey: string
+  readonly keyNames: string
   /** The source's value of what `keyColumns` gave. */
   keyValues(selectedKey: readonly Value[]): Value[]
   readonly identity: string
@@ -61,6 +64,8 @@ export function tableSql(end: ComparedEnd, product: Product): TableSql {
     orderBy: key.map((column) => identifier(column.name)).join(', '),
     keyColumns: keys.map((column) => column.sql).join(', '),
     keyDecoders: keys.map((column) => column.decoder),
+    numberedKey: keys.map((column, part) => `${column.sql} AS k${part}`).join(', '),
+    keyNames: keys.map((_, part) => `k${part}`).join(', '),
     keyValues: (values) => values.map((value, part) => (keys[part] as KeyColumn).valueOf(value)),
     identity,
     identityHash: `CRC32(${identity})`,
