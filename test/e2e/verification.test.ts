@@ -214,3 +214,39 @@ describe('a request that cannot be met', () => {
     expect((await installation.stack.cli(['verify', 'show', 'nobody'])).code).toBe(2)
   })
 })
+
+describe('a schedule', () => {
+  it('starts verifications by itself, asks for a repair, and goes when the file says so no more', async () => {
+    const name = 'verify-schedule'
+    const verifyBy = { schedule: '@every 10s', repair: { automatic: true, approval: 'none' } }
+    const pipeline = await shop(name, { verify: verifyBy })
+    const { epoch } = (await pipeline.status()).engine ?? {}
+    await pipeline.target.query("UPDATE orders SET note = 'broken' WHERE id = 10")
+    const runs = async (): Promise<readonly VerificationAnswer[]> => {
+      const { stdout } = await installation.stack.cli(['verify', 'list', name, '-o', 'json'])
+      return JSON.parse(stdout) as VerificationAnswer[]
+    }
+    await waitFor('a repair by the schedule', 90_000, async () =>
+      (await runs()).some(({ repair }) => repair?.state === 'done' && repair.rows.verifiedEqual === 1),
+    )
+    expect((await runs()).every(({ origin, actor }) => origin === 'schedule' && actor === 'schedule')).toBe(
+      true,
+    )
+    expect(await pipeline.rows('SELECT note FROM orders WHERE id = 10')).toEqual([{ note: 'first' }])
+
+    const file = await pipeline.file({ verify: { mode: 'count' } })
+    const diff = await installation.stack.cli(['diff', '-f', file])
+    expect(diff.code).toBe(7)
+    expect(diff.stdout).toMatch(/spec\.verify\.schedule: "@every 10s" -> null {2}\(in-place\)/)
+    expect(diff.stdout).not.toContain('restarts')
+    await pipeline.apply({ verify: { mode: 'count' } })
+    const settled = async (): Promise<number> =>
+      (await runs()).filter(({ endedAt }) => endedAt !== null).length
+    await waitFor('no run under way', 60_000, async () => (await runs()).length === (await settled()))
+    const before = (await runs()).length
+    await new Promise((resolve) => setTimeout(resolve, 15_000))
+    expect((await runs()).length).toBe(before)
+    // The stream knows nothing of it all.
+    expect((await pipeline.status()).engine?.epoch).toBe(epoch)
+  })
+})
