@@ -121,7 +121,8 @@ export function createMemoryVerifier(
       if (what === 'some' && random() < 0.3) continue
       const share = random()
       const keys = possibleKeys(shape).filter(() => what === 'all' || random() < share)
-      const rows = await engine.repair({ table: tableName(shape.id), keys: keys.map((key) => [key]) })
+      const request = { table: tableName(shape.id), keys: keys.map((key) => [key]) }
+      const rows = await (what === 'all' ? untilDone(() => engine.repair(request)) : engine.repair(request))
       if (rows.length !== keys.length) violations.push(`${rows.length} of ${keys.length} keys are told of`)
       for (const { outcome } of rows) repaired[outcome]++
     }
@@ -151,5 +152,17 @@ export function createMemoryVerifier(
     },
     aligned: () => aligned,
     violations,
+  }
+}
+
+/** Asks again where a repair was cut off, as everybody is told to: the session may end at any time, after a change of a definition for one. */
+async function untilDone<T>(work: () => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await work()
+    } catch (error) {
+      if (asSyncError(error).disposition !== 'retry' || attempt === 1_000) throw error
+      await new Promise((resolve) => setTimeout(resolve, 1))
+    }
   }
 }
