@@ -154,7 +154,10 @@ export class PackedRows {
     const table = this.#table
     if (ordinals.length > 1) {
       const keys = new Map(
-        this.#entries.map((entry) => [entry, ordinals.map((i) => table.read(entry)[i] ?? 0)]),
+        this.#entries.map((entry) => {
+          const row = table.read(entry)
+          return [entry, ordinals.map((i) => row[i] ?? 0)]
+        }),
       )
       return new PackedRows(
         table,
