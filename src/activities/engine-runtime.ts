@@ -56,7 +56,11 @@ export const createRuntime: CreateRuntime = async ({ storePath }) => {
       assertDivision(stored, shard)
       const connections = createConnections()
       const policies = policiesOf(pipeline, specGeneration)
-      const recheck = async (about: readonly string[] | null, isAhead = false): Promise<void> => {
+      const recheck = async (
+        about: readonly string[] | null,
+        isAhead = false,
+        onlyMisfits = false,
+      ): Promise<void> => {
         const scope = forRunning(
           await scopeOf(stored, openSource, await parkedIn(stored, [shard]), shard),
           policies,
@@ -67,6 +71,7 @@ export const createRuntime: CreateRuntime = async ({ storePath }) => {
             finding.severity === 'error' &&
             !isIgnored(finding, policies) &&
             !(isAhead && mayBeExplained(finding)) &&
+            (!onlyMisfits || mayBeExplained(finding)) &&
             (about === null || finding.table === undefined || about.includes(finding.table)),
         )
         if (error !== undefined) {

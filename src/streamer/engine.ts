@@ -30,8 +30,13 @@ export interface EngineDeps {
    * Does the target fit the source's definitions as they are now? Throws a SyncError of disposition `block` if not.
    * @param about names of target tables; null: all of them, and what may be created is created
    * @param isAhead the stream may not have come to statements that explain what does not fit
+   * @param onlyMisfits nothing but definitions that do not fit: a start has looked at all else
    */
-  readonly recheck: (about: readonly string[] | null, isAhead?: boolean) => Promise<void>
+  readonly recheck: (
+    about: readonly string[] | null,
+    isAhead?: boolean,
+    onlyMisfits?: boolean,
+  ) => Promise<void>
   /** See QuarantineContext. */
   readonly onParked?: QuarantineContext['onParked']
   /** Delay before the second attempt in a row; the ones after it double. */
@@ -90,7 +95,8 @@ export function createEngine(
   const goneTables = new Map<string, TableId>()
   let hasLooked = false
   const lookOnce = async (): Promise<void> => {
-    if (!hasLooked) await deps.recheck(null)
+    // An engine that takes over from a dead one is not the moment to find other faults.
+    if (!hasLooked) await deps.recheck(null, false, true)
     hasLooked = true
   }
   let sessions = 0n
