@@ -3,11 +3,11 @@
  *
  * At the source the order of steps is the proof (DATA-PATH 2): all that was passed is visible; `low` is what has been executed; the snapshots are
  * opened; `high` is the end of the log. A commit is in the log before it is visible, and visible before it counts as executed: so all of
- * `low` shows in every snapshot, and nothing shows that is behind `high`. Of MariaDB a snapshot tells its own place in the log; they are opened until
- * all have the same one. Connections are opened before, so that what lies between is two round trips. Nothing is locked, nothing survives a crash.
+ * `low` shows in every snapshot, and nothing shows that is behind `high`. Of MariaDB a snapshot tells its own place in the log: each is opened until it
+ * has passed `low`, and the furthest is `high`. Connections are opened before, so that what lies between is two round trips. Nothing is locked, nothing survives a crash.
  */
 import { SyncError } from '../../../core/errors.ts'
-import { compareCoordinates, type LogCoordinate, type Position } from '../../../core/position.ts'
+import { compareCoordinates, type Position } from '../../../core/position.ts'
 import type {
   ComparedRow,
   RowsNow,
@@ -21,9 +21,9 @@ import type { ConnectionPool } from '../connection-pool.ts'
 import type { Side } from '../errors.ts'
 import { type Product, productOf } from '../flavour.ts'
 import { readLogEnd } from '../log-end.ts'
-import { openMariadbSnapshot } from '../source-log-mariadb.ts'
+import { mariadbLog, openMariadbSnapshot } from '../source-log-mariadb.ts'
 import { mysqlLog } from '../source-log-mysql.ts'
-import { bytesLiteral, plainLiteral } from '../sql-text.ts'
+import { bytesLiteral } from '../sql-text.ts'
 import { createReader } from './reader.ts'
 
 const visibilityWaitSeconds = 30
@@ -120,45 +120,11 @@ const placed: Readonly<
     return { low, high: await readLogEnd(first) }
   },
   async mariadb(connections) {
-    const opening = connections.map((connection) => openMariadbSnapshot(connection, visibilityWaitSeconds))
-    const places = await Promise.all(opening)
-    const high = await meet(connections, places)
-    const first = connections[0] as Connection
-    const status = await first.query("SHOW STATUS LIKE 'binlog_snapshot_file'")
-    const file = String(status.rows[0]?.[1])
-    const { rows } = await first.query(`SELECT BINLOG_GTID_POS(${plainLiteral(file)}, ${high.offset})`)
-    return { low: { token: String(rows[0]?.[0] ?? ''), ordinal: 0 }, high }
-  },
-}
-
-/** Tries to bring snapshots to one place before it is given up; commits come at any time. */
-const meetings = 500
-
-async function meet(
-  connections: readonly Connection[],
-  opened: readonly LogCoordinate[],
-): Promise<LogCoordinate> {
-  let places = opened
-  for (let tries = 0; ; tries++) {
-    const latest = places.reduce((a, b) => (compareCoordinates(a, b) >= 0 ? a : b))
-    if (places.every((place) => compareCoordinates(place, latest) === 0)) return latest
-    if (tries === meetings) {
-      throw new SyncError(
-        'SYNC-2104',
-        'The source commits so often that its snapshots do not meet in one place',
-        {
-          remedy: 'Verify with fewer connections, or at a quieter time.',
-        },
-      )
-    }
-    const before = places
-    places = await Promise.all(
-      connections.map(async (connection, i) => {
-        const place = before[i] as LogCoordinate
-        if (compareCoordinates(place, latest) === 0) return place
-        await connection.query('COMMIT')
-        return openMariadbSnapshot(connection, visibilityWaitSeconds)
-      }),
+    // Read first: every snapshot shows what the log held when it was asked for.
+    const low = await mariadbLog.head(connections[0] as Connection)
+    const places = await Promise.all(
+      connections.map((connection) => openMariadbSnapshot(connection, visibilityWaitSeconds)),
     )
-  }
+    return { low, high: places.reduce((a, b) => (compareCoordinates(a, b) >= 0 ? a : b)) }
+  },
 }
