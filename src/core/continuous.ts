@@ -271,8 +271,10 @@ export function createContinuous<Row>(
       put(table, text, key, nowMs)
     },
     alter(table, nowMs) {
-      for (const [text, entry] of [...(pending.get(table) ?? [])]) put(table, text, entry.key, nowMs, entry)
-      for (const suspect of [...suspects]) {
+      // They go to the end of the very map that they come from.
+      const before = [...(pending.get(table) ?? [])]
+      for (const [text, entry] of before) put(table, text, entry.key, nowMs, entry)
+      for (const suspect of suspects) {
         if (suspect.table !== table) continue
         const { piece, seenAtMs } = suspect
         for (const key of suspect.keys) put(table, textOf(key), key, nowMs, { piece, firstAtMs: seenAtMs })
@@ -284,7 +286,7 @@ export function createContinuous<Row>(
     forget(table) {
       for (const { piece } of pending.get(table)?.values() ?? []) leave(piece)
       pending.delete(table)
-      for (const suspect of [...suspects]) if (suspect.table === table) dropSuspect(suspect)
+      for (const suspect of suspects) if (suspect.table === table) dropSuspect(suspect)
       for (const [look, state] of looks) if (look.table === table) state.fate = 'forgotten'
     },
     again(table, key, nowMs) {
@@ -376,7 +378,7 @@ export function createContinuous<Row>(
     },
     scouted(high, fateOf) {
       const all: Proven<Row>[] = []
-      for (const suspect of [...suspects]) {
+      for (const suspect of suspects) {
         if (suspect.isExcused || compareCoordinates(high, suspect.high) < 0) continue
         const fates = suspect.keys.map((key) => fateOf(suspect.table, key))
         // Its later change is still to be read, and brings it again.

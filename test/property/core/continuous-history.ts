@@ -168,7 +168,7 @@ export function runHistory(random: () => number, steps: number, mutant: Mutant |
   function beginReload(): void {
     if (!idle()) return
     session++
-    for (const id of [...target.keys()]) put(id, undefined)
+    for (const id of target.keys()) put(id, undefined)
     reload = names.map(idOf)
   }
 
