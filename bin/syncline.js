@@ -32,7 +32,7 @@ if (Number(process.versions.node.split('.')[0]) < needed) {
   const source = join(root, 'src/cli/main.ts')
   const entry = existsSync(source) ? source : join(root, 'dist/cli/main.js')
   const { main } = await import(pathToFileURL(entry).href)
-  // Open handles of a command that has ended must not keep it alive; what was written is flushed first.
+  // Open handles of a command that has ended must not keep it alive; what was written is flushed by then.
   const status = await main(process.argv.slice(2))
   process.exitCode = status
   setImmediate(() => process.exit(status))

@@ -23,6 +23,8 @@ import { createRepairWatch } from './repair-watch.ts'
 
 const lookIntervalMs = 500
 const busyLookIntervalMs = 20
+/** Whoever aligns or repairs often does so again at once: rows are settled and repaired some at a time. */
+const lingerMs = 2_000
 
 export interface AlignmentWatch {
   /** Brings the engine what is asked of it, until the returned function is called. */
@@ -151,10 +153,12 @@ export function createAlignmentWatch(relay: Relay, log: Pick<Log, 'warn'>): Alig
   async function lookOn(): Promise<void> {
     if (isLooking) return
     isLooking = true
+    let lingersUntilMs = 0
     while (followers.size > 0) {
       attempt(look)
-      const ms =
-        underWay.size > 0 || repairs.isBusy() || unsaid.length > 0 ? busyLookIntervalMs : lookIntervalMs
+      const nowMs = performance.now()
+      if (underWay.size > 0 || repairs.isBusy() || unsaid.length > 0) lingersUntilMs = nowMs + lingerMs
+      const ms = nowMs < lingersUntilMs ? busyLookIntervalMs : lookIntervalMs
       await delay(ms, undefined, { ref: false, signal: wake.signal }).catch(() => {})
     }
     isLooking = false

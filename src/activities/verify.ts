@@ -11,7 +11,11 @@ import { ApplicationFailure, Context } from '@temporalio/activity'
 import { asSyncError, SyncError } from '../core/errors.ts'
 import { createTokenBucket } from '../core/token-bucket.ts'
 import type { Value } from '../core/value.ts'
-import type { VerificationTrouble } from '../core/verification-control.ts'
+import {
+  openRepairStates,
+  openVerificationStates,
+  type VerificationTrouble,
+} from '../core/verification-control.ts'
 import type { PipelineGeneration } from '../store/pipelines.ts'
 import type { RepairRowRecord, RepairRun } from '../store/repair-runs.ts'
 import type { Store } from '../store/store.ts'
@@ -53,7 +57,7 @@ export const createVerifyActivities = (options: VerifyActivitiesOptions): Verify
           const error = asSyncError(thrown)
           const trouble = troubleOf(error)
           if (error.disposition !== 'retry') return { kind: 'refused', trouble }
-          verifications.waits(ref, trouble)
+          verifications.waits(ref, null, trouble)
           throw ApplicationFailure.create({
             type: error.code,
             message: error.message,
@@ -70,14 +74,18 @@ export const createVerifyActivities = (options: VerifyActivitiesOptions): Verify
     compareTables: (ref) =>
       beating((signal) => {
         const count = { tables: 0, rows: 0 }
+        let owner = ''
         return ended(
           signal,
           count,
-          (trouble) => verifications.waits(ref, trouble),
+          {
+            waits: (trouble) => verifications.waits(ref, owner, trouble),
+            isOpen: () => openVerificationStates.some((open) => open === verifications.get(ref)?.state),
+          },
           async () => {
             const run = verifications.get(ref)
             if (run === null) throw forgotten(ref)
-            const owner = verifications.claim(ref)
+            owner = verifications.claim(ref)
             if (verifications.next(ref, ref.shard) === null) return 'done'
             const startedAtMs = performance.now()
             const pass = await runtime.openPass(storedOf(ref.pipeline), ref.shard, signal)
@@ -198,14 +206,18 @@ export const createVerifyActivities = (options: VerifyActivitiesOptions): Verify
     ) => Promise<void>,
   ): Promise<PassResult> {
     const count = { tables: 0, rows: 0 }
+    let owner = ''
     return ended(
       signal,
       count,
-      (trouble) => repairs.waits(ref, trouble),
+      {
+        waits: (trouble) => repairs.waits(ref, owner, trouble),
+        isOpen: () => openRepairStates.some((open) => open === repairs.get(ref)?.state),
+      },
       async () => {
         const repair = repairs.get(ref)
         if (repair === null) throw forgotten(ref)
-        const owner = repairs.claim(ref)
+        owner = repairs.claim(ref)
         const stored = storedOf(ref.pipeline)
         const { maxRowsPerSecond } = repair
         const bucket = createTokenBucket(performance.now())
@@ -254,11 +266,17 @@ async function beating<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T>
   }
 }
 
+/** The run that is worked for, in the store. */
+interface Run {
+  waits(trouble: VerificationTrouble): void
+  isOpen(): boolean
+}
+
 /** From how the work ended to what the workflow is told. */
 async function ended(
   signal: AbortSignal,
   count: { readonly tables: number; readonly rows: number },
-  waits: (trouble: VerificationTrouble) => void,
+  run: Run,
   work: () => Promise<'more' | 'done'>,
 ): Promise<PassResult> {
   try {
@@ -273,8 +291,11 @@ async function ended(
       throw signal.reason
     }
     const error = asSyncError(thrown)
-    if (error.disposition === 'fenced') return { kind: 'superseded' }
     const trouble = troubleOf(error)
+    if (error.disposition === 'fenced') {
+      // An attempt that Temporal has given up may wake up and claim the run behind this one, which alone is heard: it hears so and ends.
+      return run.isOpen() ? { kind: 'waiting', trouble, ...count } : { kind: 'superseded' }
+    }
     if (error.disposition !== 'retry') {
       throw ApplicationFailure.create({
         type: error.code,
@@ -283,7 +304,7 @@ async function ended(
         nonRetryable: true,
       })
     }
-    waits(trouble)
+    run.waits(trouble)
     return { kind: 'waiting', trouble, ...count }
   }
 }

@@ -9,13 +9,20 @@ import type { CommandContext } from './context.ts'
 import { type ExitCode, exitCodeOf, exitCodes } from './exit-codes.ts'
 import { tellError } from './failure.ts'
 import { createProgram } from './program.ts'
-import { createTerminal } from './terminal.ts'
+import { createTerminal, type Terminal } from './terminal.ts'
 
 /** Processes that a supervisor ends with SIGTERM as a matter of course. */
 const longRunning = new Set(['server', 'worker', 'dev'])
 
+/** @returns the exit status, once all that was written has left this process: an exit would cut it off where a pipe takes it slowly */
 export async function main(argv: readonly string[]): Promise<number> {
   const terminal = createTerminal()
+  const status = await run(argv, terminal)
+  await terminal.flushed()
+  return status
+}
+
+async function run(argv: readonly string[], terminal: Terminal): Promise<number> {
   const controller = new AbortController()
   let interrupted = false
   for (const name of ['SIGINT', 'SIGTERM'] as const) {

@@ -21,6 +21,8 @@ export interface Terminal {
   stdin(): Promise<string>
   /** Asks yes or no. */
   confirm(question: string): Promise<boolean>
+  /** Resolves when all that was written is taken, or nobody takes it any more. Never rejects. */
+  flushed(): Promise<void>
 }
 
 export function createTerminal(env: NodeJS.ProcessEnv = process.env): Terminal {
@@ -66,6 +68,12 @@ export function createTerminal(env: NodeJS.ProcessEnv = process.env): Terminal {
       } finally {
         reader.close()
       }
+    },
+    async flushed() {
+      for (const stream of [process.stdout, process.stderr])
+        await new Promise<void>((resolve) => {
+          stream.write('', () => resolve())
+        })
     },
   }
 }

@@ -89,7 +89,8 @@ export interface RepairRunStore {
   /** A repair that has ended stays as it is. */
   enter(key: RepairKey, state: RepairState, actor: string, trouble: VerificationTrouble | null): void
   claim(key: RepairKey): string
-  waits(key: RepairKey, trouble: VerificationTrouble | null): void
+  /** What it waits for. From an attempt that was given up it is not heard. */
+  waits(key: RepairKey, owner: string | null, trouble: VerificationTrouble): void
   rows(
     key: RepairKey,
     page: {
@@ -256,14 +257,15 @@ export function createRepairRunStore(database: Database, now: () => Date): Repai
         )
         return owner
       }),
-    waits: ({ pipeline, number, repair }, trouble) =>
+    waits: ({ pipeline, number, repair }, owner, trouble) =>
       database.write(() => {
         database.run(
-          `UPDATE repairs SET trouble = ? WHERE pipeline = ? AND number = ? AND repair = ? AND ${isOpen}`,
-          trouble === null ? null : JSON.stringify(trouble),
+          `UPDATE repairs SET trouble = ? WHERE pipeline = ? AND number = ? AND repair = ? AND owner IS ? AND ${isOpen}`,
+          JSON.stringify(trouble),
           pipeline,
           number,
           repair,
+          owner,
         )
       }),
     rows({ pipeline, number, repair }, { state, shard, after = 0, limit }) {

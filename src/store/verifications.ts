@@ -151,8 +151,8 @@ export interface VerificationStore {
     state: 'skipped' | 'failed',
     trouble: VerificationTrouble,
   ): void
-  /** It waits, and for what; or, with null, it goes on. */
-  waits(run: RunKey, trouble: VerificationTrouble | null): void
+  /** It waits, and for what. @param owner null: nobody has claimed it yet. From an attempt that was given up it is not heard. */
+  waits(run: RunKey, owner: string | null, trouble: VerificationTrouble): void
   /** Ends a run that is open; one that has ended stays as it is. */
   end(
     run: RunKey,
@@ -166,7 +166,7 @@ export interface VerificationStore {
     run: RunKey,
     page: { readonly table?: string; readonly after?: number; readonly limit: number },
   ): KeptDifference[]
-  /** Forgets all but the last runs; open ones stay. */
+  /** Forgets all but the last runs; open ones stay, and so do those with a repair that has not ended. */
   prune(pipeline: string, keep: number): void
   /** A run that could not be started. */
   forget(run: RunKey): void
@@ -195,7 +195,7 @@ export function createVerificationStore(database: Database, now: () => Date): Ve
       pipeline,
       number,
     )
-    if (row?.['owner'] === owner && row['state'] === 'running') return
+    if (row?.['owner'] === owner && isOpenState(row['state'])) return
     throw new SyncError('SYNC-5150', `verification ${verificationId(pipeline, number)} goes on elsewhere`)
   }
   const isOpen = `state IN (${openVerificationStates.map((state) => `'${state}'`).join(', ')})`
@@ -405,14 +405,15 @@ export function createVerificationStore(database: Database, now: () => Date): Ve
           ordinal,
         )
       }),
-    waits: ({ pipeline, number }, trouble) =>
+    waits: ({ pipeline, number }, owner, trouble) =>
       database.write(() => {
         database.run(
-          `UPDATE verifications SET state = ?, trouble = ? WHERE pipeline = ? AND number = ? AND ${isOpen}`,
-          trouble === null ? 'running' : 'waiting',
-          trouble === null ? null : JSON.stringify(trouble),
+          `UPDATE verifications SET state = 'waiting', trouble = ?
+           WHERE pipeline = ? AND number = ? AND owner IS ? AND ${isOpen}`,
+          JSON.stringify(trouble),
           pipeline,
           number,
+          owner,
         )
       }),
     end: ({ pipeline, number }, { state, outcome, trouble }) =>
@@ -445,8 +446,10 @@ export function createVerificationStore(database: Database, now: () => Date): Ve
     prune: (pipeline, keepRuns) =>
       database.write(() => {
         database.run(
-          `DELETE FROM verifications WHERE pipeline = ? AND NOT ${isOpen} AND number NOT IN
-             (SELECT number FROM verifications WHERE pipeline = ? ORDER BY number DESC LIMIT ?)`,
+          `DELETE FROM verifications AS v WHERE pipeline = ? AND NOT ${isOpen} AND number NOT IN
+             (SELECT number FROM verifications WHERE pipeline = ? ORDER BY number DESC LIMIT ?)
+             AND NOT EXISTS (SELECT 1 FROM repairs r WHERE r.pipeline = v.pipeline AND r.number = v.number
+               AND r.ended_at IS NULL)`,
           pipeline,
           pipeline,
           keepRuns,
@@ -529,6 +532,9 @@ function extendSegment(
     at,
   )
 }
+
+const isOpenState = (state: SqlRow[string] | undefined): boolean =>
+  openVerificationStates.some((open) => open === state)
 
 const boundText = (key: readonly Value[] | null): string | null => (key === null ? null : keyText(key))
 const keyOf = (text: SqlRow[string] | undefined): readonly Value[] | null =>

@@ -106,6 +106,24 @@ describe('a verification', () => {
     expect(rig.store.verifications.get({ pipeline: name, number })?.tally.rowsCompared).toBe(2)
   })
 
+  it('goes on though an attempt that was given up has woken and claimed it', async () => {
+    const name: string = rig.pipeline({
+      ...healthyEnds,
+      async *compare({ cursor }) {
+        const tally = { ...noTally, rowsCompared: 50, equal: 50 }
+        if (cursor === null) {
+          yield { cursor: [50], isDone: false, tally, differences: [] }
+          const [run] = rig.store.verifications.list(name, { limit: 1 })
+          if (run !== undefined) rig.store.verifications.claim(run)
+        }
+        yield { cursor: null, isDone: true, tally, differences: [] }
+      },
+    })
+    const { number, handle } = await rig.verify(name)
+    expect(await handle.result()).toEqual({ number, outcome: 'equal' })
+    expect(rig.store.verifications.get({ pipeline: name, number })?.tally.rowsCompared).toBe(100)
+  })
+
   it('that is refused says why', async () => {
     const name = rig.pipeline({
       ...healthyEnds,

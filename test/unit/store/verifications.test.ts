@@ -105,7 +105,7 @@ describe('a run', () => {
     expect(store.verifications.tables(run)).toHaveLength(1)
     store.verifications.end(run, { state: 'cancelled', outcome: null, trouble: null })
     store.verifications.end(run, { state: 'done', outcome: 'equal', trouble: null })
-    store.verifications.waits(run, { code: 'SYNC-5122', message: 'm', remedy: 'r' })
+    store.verifications.waits(run, null, { code: 'SYNC-5122', message: 'm', remedy: 'r' })
     expect(store.verifications.get(run)).toMatchObject({ state: 'cancelled', outcome: null, trouble: null })
   })
 
@@ -130,6 +130,13 @@ describe('a run', () => {
     const fenced = expect.objectContaining({ code: 'SYNC-5150' })
     expect(() => store.verifications.step(run, first, step([10n]))).toThrow(fenced)
     store.verifications.step(run, second, step([10n]))
+    // Neither does it stop the attempt that goes on.
+    const trouble = { code: 'SYNC-2101', message: 'm', remedy: 'r' }
+    store.verifications.waits(run, first, trouble)
+    store.verifications.waits(run, null, trouble)
+    expect(store.verifications.get(run)).toMatchObject({ state: 'running', trouble: null })
+    store.verifications.waits(run, second, trouble)
+    expect(store.verifications.get(run)).toMatchObject({ state: 'waiting', trouble })
     store.verifications.end(run, { state: 'cancelled', outcome: null, trouble: null })
     expect(() => store.verifications.step(run, second, step([20n]))).toThrow(fenced)
     expect(store.verifications.get(run)?.tally.rowsCompared).toBe(10)
@@ -241,6 +248,17 @@ describe('a repair', () => {
       isExamined: true,
       targetBefore: { id: 'broken' },
     })
+  })
+
+  it('keeps its verification until it has ended', () => {
+    const run = found()
+    const repair = ask(run, true)
+    store.verifications.end(create(), { state: 'done', outcome: 'equal', trouble: null })
+    store.verifications.prune('p', 1)
+    expect(store.repairRuns.get(repair)?.rows.total).toBe(2)
+    store.repairRuns.enter(repair, 'done', 'syncline', null)
+    store.verifications.prune('p', 1)
+    expect(store.verifications.get(run)).toBeNull()
   })
 
   it('has nothing to do where nothing differs', () => {

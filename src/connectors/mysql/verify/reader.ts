@@ -68,6 +68,8 @@ export function createReader(connection: Connection, side: Side, isSnapshot: boo
         { decoders: [...decoders, ...behind.map(() => null)] },
       )
     } catch (error) {
+      // A statement that fails keeps its metadata lock to the transaction's end (MySQL manual, "Metadata Locking"): the next ALTER would wait for that.
+      if (isSnapshot) await connection.query('ROLLBACK TO SAVEPOINT syncline').catch(() => {})
       throw asChanged(error, end, side)
     }
     if (waiters !== null && answers.at(-1)?.rows[0]?.[0] !== '0') {
