@@ -138,6 +138,14 @@ export class PackedRows {
     this.#entries.push(entry)
   }
 
+  /** Those that were not there before the batch, and the others. */
+  apart(): { readonly fresh: PackedRows; readonly others: PackedRows } {
+    const fresh: number[] = []
+    const others: number[] = []
+    for (const entry of this.#entries) (this.#table.wasThere(entry) ? others : fresh).push(entry)
+    return { fresh: new PackedRows(this.#table, fresh), others: new PackedRows(this.#table, others) }
+  }
+
   slice(from: number, to: number): PackedRows {
     return new PackedRows(this.#table, this.#entries.slice(from, to))
   }

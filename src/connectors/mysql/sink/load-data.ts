@@ -8,31 +8,16 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Destination } from '../../../core/plan.ts'
-import type { ColumnType } from '../../../core/schema.ts'
 import type { Row } from '../../../core/value.ts'
 import type { ChunkWork, SinkCounters } from '../../contract.ts'
 import type { Connection } from '../connection.ts'
 import { classify } from '../errors.ts'
-import { loadSyntax, rowOfLine, travelsAsText } from '../load-lines.ts'
-import { identifier, qualifiedName } from '../sql-text.ts'
-import type { QueryResult } from '../text-protocol.ts'
-import { placesAgree } from './column-writer.ts'
+import { rowOfLine } from '../load-lines.ts'
+import { isWhole, lineFileName, loadStatement } from './load-statement.ts'
 import type { Ownership } from './mark-table.ts'
 import { assertOwned, isAtMark, mayTryAgain, rollBack, statementsOfHead } from './write-transaction.ts'
 
 export type ChunkText = NonNullable<ChunkWork['text']>
-
-const fileName = 'syncline'
-
-/** Can every column of the destination travel as text? A key of labels cannot: the log knows them by number. */
-export function takesLines(destination: Destination): boolean {
-  const keys = new Set(destination.key.ordinals)
-  return destination.columns.every(({ type }, i) => {
-    const source = destination.valueTypes[i] as ColumnType
-    const isLabel = source.kind === 'enum' || source.kind === 'set'
-    return travelsAsText(source, type, isLabel && placesAgree(source, type)) && !(isLabel && keys.has(i))
-  })
-}
 
 export interface LoadTransaction {
   readonly connection: Connection
@@ -51,16 +36,13 @@ export interface LoadTransaction {
  */
 export async function loadText(transaction: LoadTransaction): Promise<boolean> {
   const { connection, ownership, slot, destination, text, counters } = transaction
-  const names = destination.columns.map(({ name }) => identifier(name)).join(',')
-  const sql =
-    `${transaction.head}; LOAD DATA LOCAL INFILE '${fileName}' INTO TABLE ${qualifiedName(destination.id)} ` +
-    `${loadSyntax} (${names})`
+  const sql = `${transaction.head}; ${loadStatement(destination)}`
   const startedAtMs = performance.now()
   for (let attempt = 1; ; attempt++) {
     try {
       const pieces = takenPieces(text)
       const results = await connection.queryAll(sql, {
-        file: { statement: statementsOfHead, name: fileName, pieces },
+        file: { statement: statementsOfHead, name: lineFileName, pieces },
       })
       if (isWhole(results.at(-1), text.taken.length)) {
         for (const piece of pieces) counters.bytes += piece.length
@@ -87,16 +69,6 @@ export async function loadText(transaction: LoadTransaction): Promise<boolean> {
       return false
     }
   }
-}
-
-/** "Records: 3  Deleted: 0  Skipped: 0  Warnings: 0" */
-function isWhole(result: QueryResult | undefined, rows: number): boolean {
-  const counts = /Records: (\d+) {2}Deleted: (\d+) {2}Skipped: (\d+) {2}Warnings: (\d+)/.exec(
-    result?.info ?? '',
-  )
-  if (counts === null || result?.warnings !== 0 || result.affectedRows !== rows) return false
-  const [records, deleted, skipped, warnings] = counts.slice(1).map(Number)
-  return records === rows && deleted === 0 && skipped === 0 && warnings === 0
 }
 
 /** The lines of the rows that are to be written: rows behind each other are one piece. */

@@ -135,7 +135,7 @@ const afterText = (values: readonly Value[], order: string | undefined): string 
   keyText(order === undefined ? { values } : { values, order })
 
 /** Upserts load progress; the caller gives at least one. */
-export function loadStatement(
+export function loadProgressStatement(
   pipeline: string,
   load: readonly LoadProgress[],
   dialect: WriteDialect,

@@ -9,7 +9,7 @@ import { type TableId, tableName } from '../../../core/schema.ts'
 import type { Row } from '../../../core/value.ts'
 import { textLiteral } from '../sql-text.ts'
 import { positionOf, positionText } from './exact-json.ts'
-import { loadStatement } from './mark-table.ts'
+import { loadProgressStatement } from './mark-table.ts'
 import type { WriteDialect } from './write-dialect.ts'
 
 const parkedTable = '`syncline`.`parked_table`'
@@ -57,7 +57,7 @@ const of = (pipeline: string, { schema, name }: TableId): string =>
 const inWords = (text: string): string => textLiteral(text.slice(0, 4_000))
 
 const notBegun = (pipeline: string, table: TableId, dialect: WriteDialect): string =>
-  loadStatement(pipeline, [{ table: tableName(table), after: null, rows: 0, done: false }], dialect)
+  loadProgressStatement(pipeline, [{ table: tableName(table), after: null, rows: 0, done: false }], dialect)
 
 /** Since when it is parked stays as it was where it is parked already. */
 export function parkStatements(

@@ -19,13 +19,14 @@ import { loadLines as loadLinesFormat } from '../load-lines.ts'
 import { qualifiedName, textLiteral } from '../sql-text.ts'
 import { createDefinitionRunner } from './definition-runner.ts'
 import { positionText } from './exact-json.ts'
-import { type ChunkText, loadText, rowsOfText, takesLines } from './load-data.ts'
+import { type ChunkText, loadText, rowsOfText } from './load-data.ts'
+import { takesLines } from './load-statement.ts'
 import {
   beginWithMark,
   forgetStatement,
   headerAssignments,
   laneAssignments,
-  loadStatement,
+  loadProgressStatement,
   type Ownership,
   updateMark,
 } from './mark-table.ts'
@@ -44,6 +45,11 @@ const packetOverheadBytes = 512
 
 /** Long enough that a pipeline with a large batch now and then does not connect for each. */
 const defaultLaneIdleMs = 60_000
+
+/** Lines wait for an answer each; over a longer way, statements that are sent ahead of the answers are sooner done. */
+const maxLinesRoundTripMs = 5
+/** Rows that the target has already: a table in which that happens again and again is written by statements. */
+const maxRefusedInserts = 3
 
 interface Owned {
   readonly ownership: Ownership
@@ -76,7 +82,9 @@ export async function createSink(
   /** Destinations of which a line was not taken as it is: rows that were there before, values that the target refuses. */
   const refusedLines = new WeakSet<Destination>()
   const byLines = new WeakMap<Destination, boolean>()
-  const loaders = new WeakSet<Connection>()
+  /** How often lines of rows that the log brought were not taken, by destination. */
+  const refusedInserts = new WeakMap<Destination, number>()
+  let roundTripMs = Number.POSITIVE_INFINITY
   let builder: StatementBuilder
   let lanesUsedAtMs = 0
   let laneTimer: NodeJS.Timeout | undefined
@@ -101,12 +109,15 @@ export async function createSink(
   }
   let dialect: WriteDialect = writeDialects.mysql
 
-  async function openSlot(role: 'write' | 'load' = 'write'): Promise<Connection> {
-    const connection = await connect(role)
+  async function openSlot(slot: number): Promise<Connection> {
+    // Lanes and the load's writers may send lines.
+    const connection = await connect(slot === 0 ? 'write' : 'load')
     try {
       if (isClosed) throw new SyncError('SYNC-3101', 'the sink was closed while it connected')
       dialect = writeDialects[productOf(connection.version)]
+      const askedAtMs = performance.now()
       const { rows } = await connection.query(`${dialect.slotSettings}; ${slotLimits}`)
+      roundTripMs = Math.min(roundTripMs, performance.now() - askedAtMs)
       maxPacketBytes = Number(rows[0]?.[0]) - packetOverheadBytes
       takesFiles = dialect.takesFiles && rows[0]?.[1] === '1'
       return connection
@@ -119,14 +130,14 @@ export async function createSink(
   /** Connections by slot: that of slot 0, replaced where it was lost, and of the others those that are open. */
   async function openHeader(): Promise<readonly (Connection | undefined)[]> {
     for (let slot = 1; slot < slots.length; slot++) if (slots[slot]?.isLost) slots[slot] = undefined
-    if (slots[0] === undefined || slots[0].isLost) slots[0] = await openSlot()
+    if (slots[0] === undefined || slots[0].isLost) slots[0] = await openSlot(0)
     return slots
   }
 
   /** Slot 0 and the lanes, which are closed again where there is nothing for them to do. */
   async function openLanes(): Promise<void> {
     const opening = Array.from({ length: options.lanes + 1 }, async (_, slot) => {
-      slots[slot] = await openSlot()
+      slots[slot] = await openSlot(slot)
     })
     const failed = (await Promise.allSettled(opening)).find((result) => result.status === 'rejected')
     if (failed !== undefined) {
@@ -140,13 +151,9 @@ export async function createSink(
     Array.from({ length: options.loadWriters }, (_, i) => options.lanes + 1 + i)
 
   /** Its mark row names the connection before it writes, so that a successor can end what it holds. */
-  async function openNamed(slot: number, role: 'write' | 'load'): Promise<void> {
-    const known = slots[slot]
-    if (known !== undefined && !known.isLost && loaders.has(known) === (role === 'load')) return
-    const connection = await openSlot(role)
-    // That of a lane, of a batch with more lanes than there are now.
-    known?.destroy()
-    if (role === 'load') loaders.add(connection)
+  async function openNamed(slot: number): Promise<void> {
+    if (slots[slot]?.isLost === false) return
+    const connection = await openSlot(slot)
     slots[slot] = connection
     await transact(slot, [`connection_id = ${connection.threadId}`], null, [], [])
   }
@@ -196,6 +203,12 @@ export async function createSink(
     }
   }
 
+  const mayTakeLines = (destination: Destination): boolean =>
+    (refusedInserts.get(destination) ?? 0) < maxRefusedInserts
+  const linesRefused = (destination: Destination): void => {
+    refusedInserts.set(destination, (refusedInserts.get(destination) ?? 0) + 1)
+  }
+
   const transact = (
     slot: number,
     assignments: readonly string[],
@@ -204,16 +217,18 @@ export async function createSink(
     tail: readonly string[],
     mayCommit?: Promise<void>,
     first: () => Iterable<WriteStatement> = () => [],
+    sendsLines = false,
   ): Promise<void> =>
     exclusively(slot, (connection, { ownership }) =>
       runTransaction(connection, {
         ownership,
         slot,
         head: beginWithMark(ownership, slot, assignments, condition),
-        statements: function* () {
+        statements: function* (withLines) {
           yield* first()
-          yield* builder.statements(works)
+          yield* builder.statements(works, withLines ? mayTakeLines : undefined)
         },
+        ...(sendsLines ? { linesRefused } : {}),
         single: (destination, row) => builder.single(destination, row),
         tail,
         maxPacketBytes,
@@ -277,7 +292,7 @@ export async function createSink(
 
     applySmall(header, plan, load) {
       if (owned !== null) owned.openBatch = null
-      const tail = load.length === 0 ? [] : [loadStatement(pipeline, load, dialect)]
+      const tail = load.length === 0 ? [] : [loadProgressStatement(pipeline, load, dialect)]
       return transact(0, headerAssignments(header, true), `batch < ${header.batch}`, plan.work.flat(), tail)
     },
 
@@ -299,7 +314,7 @@ export async function createSink(
         write: (plan) => orGive(transaction.write(builder.statements(plan.work.flat()))),
         async commit(header, load) {
           const mark = updateMark(ownership, 0, headerAssignments(header, true), `batch < ${header.batch}`)
-          const progress = load.length === 0 ? [] : [loadStatement(pipeline, load, dialect)]
+          const progress = load.length === 0 ? [] : [loadProgressStatement(pipeline, load, dialect)]
           await orGive(transaction.commit([mark, ...progress]))
           give()
         },
@@ -326,7 +341,7 @@ export async function createSink(
       // Heard of below; until then a lane that still connects must not leave it unheard.
       headerStands?.catch(() => undefined)
       usedLanes()
-      await openNamed(lane, 'write')
+      await openNamed(lane)
       await transact(
         lane,
         laneAssignments(header, phase),
@@ -334,6 +349,8 @@ export async function createSink(
         [work],
         [],
         headerStands,
+        undefined,
+        takesFiles && roundTripMs <= maxLinesRoundTripMs,
       )
       usedLanes()
     },
@@ -341,7 +358,7 @@ export async function createSink(
     async applyChunk(writer, { destination, rows, text, removals = [] }) {
       const slot = options.lanes + writer
       if (owned === null) throw new SyncError('SYNC-9001', 'a write before takeOver')
-      await openNamed(slot, 'load')
+      await openNamed(slot)
       if (text !== null && (await loadLines(slot, destination, text))) return
       const upserts = text === null ? rows : rowsOfText(text, destination)
       const work = { tables: [{ destination, removals: [], upserts }] }
@@ -372,7 +389,7 @@ export async function createSink(
     async storeLoad(load, forgotten = []) {
       const tail = [
         ...(forgotten.length === 0 ? [] : [forgetStatement(pipeline, forgotten)]),
-        ...(load.length === 0 ? [] : [loadStatement(pipeline, load, dialect)]),
+        ...(load.length === 0 ? [] : [loadProgressStatement(pipeline, load, dialect)]),
       ]
       if (tail.length > 0) await transact(0, [], null, [], tail)
     },

@@ -36,6 +36,13 @@ export class SqlBuffer {
     return text
   }
 
+  /** The same as bytes of their own. */
+  takeBytes(): Buffer {
+    const bytes = Buffer.from(this.#bytes.subarray(0, this.#length))
+    this.#length = 0
+    return bytes
+  }
+
   #grow(needed: number): void {
     const larger = Buffer.allocUnsafeSlow(Math.max(needed, 2 * this.#bytes.length)) as Latin1Buffer
     this.#bytes.copy(larger, 0, 0, this.#length)

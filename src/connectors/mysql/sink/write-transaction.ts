@@ -4,6 +4,8 @@
  * A small one is a single packet: the server stops at the first statement that fails, so COMMIT is reached only if the mark row was found
  * (mark-table.ts). A larger one is several packets that do not wait for each other's answers: each ends by setting a variable that the next
  * one asks for first, so that after a failure (a deadlock has rolled everything back by then) nothing of what was sent ahead is run.
+ * Rows that were not there before may go as lines of LOAD DATA LOCAL, which never fails for a row: nothing is sent behind them until the server has counted
+ * every one as inserted. Otherwise the transaction is rolled back and written again by statements alone, which overwrite, or say what is wrong.
  * After an error nothing but ROLLBACK is sent, and where that fails the connection is cut: no transaction stays open.
  * Deadlocks and lock waits are tried again from the start: exact, because the mark row rolled back with the rest. A lost connection throws
  * SYNC-3101: whether the commit took place, only the mark row can tell, after a takeover.
@@ -12,11 +14,13 @@ import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { SyncError } from '../../../core/errors.ts'
 import type { Destination } from '../../../core/plan.ts'
+import { tableName } from '../../../core/schema.ts'
 import type { Row } from '../../../core/value.ts'
 import type { SinkCounters } from '../../contract.ts'
 import type { Connection } from '../connection.ts'
 import { classify } from '../errors.ts'
 import { textLiteral } from '../sql-text.ts'
+import { isWhole, lineFileName } from './load-statement.ts'
 import { markTable, type Ownership } from './mark-table.ts'
 import { explainRefusal } from './offending-row.ts'
 import type { WriteStatement } from './statements.ts'
@@ -35,8 +39,10 @@ export interface WriteTransaction {
   readonly slot: number
   /** See beginWithMark. */
   readonly head: string
-  /** Gives the same statements every time. */
-  readonly statements: () => Iterable<WriteStatement>
+  /** Gives the same statements every time, with or without lines of LOAD DATA among them. */
+  readonly statements: (withLines: boolean) => Iterable<WriteStatement>
+  /** Told when the server would not take a destination's lines as they are; the rows are written by statements then. Absent: without lines. */
+  readonly linesRefused?: (destination: Destination) => void
   readonly single: (destination: Destination, row: Row) => readonly string[]
   /** Statements after the rows. */
   readonly tail: readonly string[]
@@ -57,17 +63,29 @@ export async function runTransaction(connection: Connection, transaction: WriteT
   const startedAtMs = performance.now()
   // It may reject while nothing waits for it yet.
   transaction.mayCommit?.catch(() => {})
+  let withLines = transaction.linesRefused !== undefined
   for (let attempt = 1; ; attempt++) {
-    const failed = await attemptOnce(connection, transaction)
+    const failed = await attemptOnce(connection, transaction, withLines)
     if (failed === null) return
     const { failure } = failed
     await rollBack(connection, failure)
+    const file = fileOf(failed.packet)
+    if (file !== undefined && failure.code !== 'SYNC-3104' && !isAtMark(failed)) {
+      // Statements say what is wrong, if anything is.
+      transaction.linesRefused?.(file.destination)
+      withLines = false
+      continue
+    }
     if (mayTryAgain(failure, attempt, startedAtMs)) {
       await sleep(attempt * (2 + Math.random() * 8))
       continue
     }
     await assertOwned(connection, transaction.ownership, transaction.slot, isAtMark(failed))
-    throw await explainRefusal(connection, transaction, failure)
+    throw await explainRefusal(
+      connection,
+      { ...transaction, statements: () => transaction.statements(false) },
+      failure,
+    )
   }
 }
 
@@ -83,10 +101,15 @@ export const statementsOfHead = markCheck.statement + 1
 const attemptOnce = (
   connection: Connection,
   { head, statements, tail, maxPacketBytes, counters, mayCommit }: WriteTransaction,
+  withLines: boolean,
 ): Promise<FailedPacket | null> =>
   mayCommit === undefined
-    ? sendPackets(connection, packetsOf(head, statements(), [...tail, 'COMMIT'], maxPacketBytes), counters)
-    : sendPackets(connection, packetsOf(head, statements(), tail, maxPacketBytes), counters, {
+    ? sendPackets(
+        connection,
+        packetsOf(head, statements(withLines), [...tail, 'COMMIT'], maxPacketBytes),
+        counters,
+      )
+    : sendPackets(connection, packetsOf(head, statements(withLines), tail, maxPacketBytes), counters, {
         after: mayCommit,
         sql: 'COMMIT',
       })
@@ -126,11 +149,30 @@ export function* packetsOf(
     } else sql += sql === '' ? next : `; ${next}`
   }
   for (const statement of statements) {
-    yield* add(statement.sql)
-    held.push(statement)
+    if (statement.file === undefined) {
+      yield* add(statement.sql)
+      held.push(statement)
+      continue
+    }
+    // Lines are the last of their packet: whether the server took all of them is told by the answer, and nothing may be run before it is read.
+    yield {
+      sql: sql === '' ? statement.sql : `${sql}; ${statement.sql}`,
+      isFirst,
+      isLast: false,
+      statements: [...held, statement],
+    }
+    isFirst = false
+    sql = ''
+    held = []
   }
   if (tail.length > 0) yield* add(tail.join('; '))
   if (sql !== '') yield { sql, isFirst, isLast: tail.length > 0, statements: held }
+}
+
+/** The lines that a packet brings, its last statement. */
+function fileOf(packet: Packet | null): (WriteStatement & { readonly file: Buffer }) | undefined {
+  const last = packet?.statements.at(-1)
+  return last?.file === undefined ? undefined : { ...last, file: last.file }
 }
 
 export interface FailedPacket {
@@ -161,9 +203,14 @@ export async function sendPackets(
     if (failed !== null) return
     const number = sent++
     // Whatever failed, the variable was not set: the condition fails, and nothing behind it in its packet is run.
+    const file = fileOf(packet)
     const condition =
       number === 0 ? '' : `SET @syncline_mark = ~0 + IF(@syncline_packet = '${token}.${number}', 0, 1); `
     const signal = goesOn ? `; SET @syncline_packet = '${token}.${sent}'` : ''
+    if (file !== undefined) {
+      await sendLines(packet, file, condition + packet.sql + signal, number)
+      return
+    }
     const answer = connection.queryAll(condition + packet.sql + signal, { ahead: number > 0 })
     counters.bytes += packet.sql.length
     unanswered.push(
@@ -175,6 +222,31 @@ export async function sendPackets(
       ),
     )
     if (packet.isLast) lastPacketAtMs = performance.now()
+  }
+
+  /** Nothing is sent behind lines until the server has taken them: what was sent would be taken for lines too. */
+  const sendLines = async (
+    packet: Packet,
+    { file, rows, destination }: WriteStatement & { readonly file: Buffer },
+    sql: string,
+    number: number,
+  ): Promise<void> => {
+    const statement = packet.statements.length - 1 + (number === 0 ? statementsOfHead : 1)
+    try {
+      const results = await connection.queryAll(sql, {
+        ahead: number > 0,
+        file: { statement, name: lineFileName, pieces: [file] },
+      })
+      counters.bytes += file.length
+      if (isWhole(results[statement], rows.length)) return
+      const failure = new SyncError(
+        'SYNC-3302',
+        `the target did not take each of ${rows.length} lines for ${tableName(destination.id)} as it is`,
+      )
+      failed ??= { failure, packet }
+    } catch (error) {
+      failed ??= { failure: classify(error, 'target'), packet }
+    }
   }
 
   try {
