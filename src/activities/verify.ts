@@ -9,6 +9,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { ApplicationFailure, Context } from '@temporalio/activity'
 import { asSyncError, SyncError } from '../core/errors.ts'
+import { tellsOfOneTable } from '../core/quarantine.ts'
 import { createTokenBucket } from '../core/token-bucket.ts'
 import type { Value } from '../core/value.ts'
 import {
@@ -125,7 +126,15 @@ export const createVerifyActivities = (options: VerifyActivitiesOptions): Verify
       beating((signal) =>
         workThrough(ref, 'pending', signal, async (rows, at, repair, owner) => {
           const table = rows[0]?.table ?? ''
-          const found = await at.settle(table, keysOf(rows))
+          /** Of all of them at once: their table cannot be repaired now. */
+          const refuse = (some: readonly RepairRowRecord[]) => (refusal: VerificationTrouble) =>
+            repairs.repaired(
+              repair,
+              owner,
+              some.map(({ difference }) => ({ difference, state: 'refused', refusal })),
+            )
+          const found = await unlessTable(signal, () => at.settle(table, keysOf(rows)), refuse(rows))
+          if (found === null) return
           const images = rows.map(({ difference }, index) => ({
             difference,
             sourceBefore: found[index]?.source ?? null,
@@ -139,20 +148,25 @@ export const createVerifyActivities = (options: VerifyActivitiesOptions): Verify
             images.filter((_, index) => isDue(index)),
           )
           const due = rows.filter((_, index) => isDue(index))
-          const outcomes = due.length === 0 ? [] : await at.repair(table, keysOf(due))
-          const outcomeOf = new Map(
-            due.map(({ difference }, index) => [difference, outcomes[index]?.outcome]),
-          )
+          const outcomes =
+            due.length === 0
+              ? []
+              : await unlessTable(signal, () => at.repair(table, keysOf(due)), refuse(due))
+          const outcomeOf = new Map(due.map(({ difference }, index) => [difference, outcomes?.[index]]))
           repairs.repaired(
             repair,
             owner,
-            rows.map((row, index) => {
+            rows.flatMap((row, index): RepairedRecord[] => {
               const { difference } = row
-              if (isDue(index)) return { difference, state: outcomeOf.get(difference) ?? 'overtaken' }
+              if (isDue(index)) {
+                const outcome = outcomeOf.get(difference)
+                if (outcome === undefined) return []
+                return [{ difference, state: outcome.outcome, refusal: outcome.refusal ?? null }]
+              }
               // Equal although it was not when an attempt before this one looked: that one wrote it.
               if (row.isExamined)
-                return { difference, state: row.sourceBefore === null ? 'removed' : 'written' }
-              return { ...images[index], difference, state: 'equal' }
+                return [{ difference, state: row.sourceBefore === null ? 'removed' : 'written' }]
+              return [{ ...images[index], difference, state: 'equal' }]
             }),
           )
         }),
@@ -246,6 +260,24 @@ export const createVerifyActivities = (options: VerifyActivitiesOptions): Verify
         }
       },
     )
+  }
+}
+
+type RepairedRecord = Parameters<Store['repairRuns']['repaired']>[2][number]
+
+/** null: what stands in the way is the table's alone, and was told to `refuse`. */
+async function unlessTable<T>(
+  signal: AbortSignal,
+  work: () => Promise<T>,
+  refuse: (trouble: VerificationTrouble) => void,
+): Promise<T | null> {
+  try {
+    return await work()
+  } catch (thrown) {
+    const error = asSyncError(thrown)
+    if (signal.aborted || !(error.disposition === 'reject' || tellsOfOneTable(error))) throw thrown
+    refuse(troubleOf(error))
+    return null
   }
 }
 

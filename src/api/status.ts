@@ -11,6 +11,7 @@ import type { StoredReport } from '../store/reports.ts'
 import type { ApiDeps } from './context.ts'
 import type { WorkflowDescription } from './pipeline-workflows.ts'
 import { shardStatuses, wholeOf } from './shard-status.ts'
+import { verificationsOfPipeline } from './verification-brief.ts'
 import { engineReport, type PipelineStatusAnswer, type RetentionAnswer } from './wire.ts'
 
 /** @throws SyncError SYNC-1101; SYNC-1106 when Temporal is away */
@@ -29,6 +30,7 @@ export async function statusOfPipeline(
   return {
     ...status,
     retention,
+    verifications: verificationsOfPipeline(store, name, record),
     warnings: [
       ...status.warnings,
       ...checkWarnings(store.checkWarnings.list(name), status),
@@ -80,7 +82,7 @@ function assemble(
   record: PipelineRecord,
   found: WorkflowDescription | null,
   told: PipelineStatus | null,
-): Omit<PipelineStatusAnswer, 'retention'> {
+): Omit<PipelineStatusAnswer, 'retention' | 'verifications'> {
   const isDeleting = record.wanted === 'delete'
   const base = {
     name,

@@ -4,6 +4,7 @@
 import { z } from '@hono/zod-openapi'
 import type { Endpoint } from '../config/endpoint.ts'
 import type { Pipeline } from '../config/pipeline.ts'
+import { pipelineVerifications } from './verification-brief.ts'
 
 /** Documents are checked by config/document.ts, which names every mistake; here they only stand for themselves. */
 const endpointDocument = z.custom<Endpoint>().openapi(componentOf('Endpoint'))
@@ -322,6 +323,7 @@ export const pipelineStatus = z
     retention: retention.nullable().openapi({
       description: 'How long the source keeps the log that is still needed; null: not known.',
     }),
+    verifications: pipelineVerifications,
     warnings: z.array(z.string()),
   })
   .openapi('PipelineStatus')

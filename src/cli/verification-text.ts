@@ -171,6 +171,7 @@ export function repairLine(id: string, repair: RepairAnswer): string {
   ]
   if (rows.verifiedDifferent > 0) parts.push(`${countText(rows.verifiedDifferent)} still differ`)
   if (rows.unsettled > 0) parts.push(`${countText(rows.unsettled)} unsettled`)
+  if (rows.refused > 0) parts.push(`${countText(rows.refused)} refused`)
   if (trouble !== null) parts.push(`${trouble.code} ${trouble.message}`)
   return parts.join('  ')
 }
@@ -182,6 +183,7 @@ function repairLines(id: string, repair: RepairAnswer): [string, string][] {
     [rows.removed, 'removed'],
     [rows.overtaken, 'brought by the log'],
     [rows.equal, 'equal already'],
+    [rows.refused, 'refused'],
     [rows.pending, 'to do'],
   ] as const
   const counts = done.filter(([count]) => count > 0).map(([count, words]) => `${countText(count)} ${words}`)
@@ -198,6 +200,11 @@ function repairLines(id: string, repair: RepairAnswer): [string, string][] {
   ]
   if (repair.state === 'awaiting-approval')
     lines.push(['', `it waits for an approval: \`syncline verify approve ${id}\``])
+  if (repair.refusal !== null) {
+    const { code, message, remedy } = repair.refusal
+    lines.push(['Refused', `${code} ${message}`], ['Remedy', remedy])
+    lines.push(['', `each refused row with its reason: \`syncline verify show ${id} --repaired\``])
+  }
   if (trouble !== null)
     lines.push(['Reason', `${trouble.code} ${trouble.message}`], ['Remedy', trouble.remedy])
   return lines

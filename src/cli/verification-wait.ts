@@ -106,5 +106,5 @@ export function exitOfRepair(repair: RepairAnswer | null): ExitCode {
   if (state === 'awaiting-approval') return exitCodes.ok
   if (open.has(state)) return exitCodes.waitTimeout
   if (state !== 'done') return exitCodes.failure
-  return rows.verifiedDifferent + rows.unsettled > 0 ? exitCodes.differences : exitCodes.ok
+  return rows.verifiedDifferent + rows.unsettled + rows.refused > 0 ? exitCodes.differences : exitCodes.ok
 }

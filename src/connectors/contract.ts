@@ -302,6 +302,8 @@ export interface ChunkWork {
     | null
   /** Keys that are removed first, in the order of the destination's key: of exactly these bytes, whatever a collation calls equal. */
   readonly removals?: readonly Row[]
+  /** How many refused rows are handed on as `details.refused`. Default: as SinkOptions says. */
+  readonly refusedRows?: number
 }
 
 /** Where a table's load stands, as stored in the target. */

@@ -37,6 +37,8 @@ export interface Destination {
    * has no ordinals and `comparesBytes: false`: any change of a row may change it.
    */
   readonly uniqueKeys: readonly UniqueKey[]
+  /** The target has no other columns but those it computes: a row that is removed and written again has lost nothing. Absent: not known. */
+  readonly isWhole?: boolean
 }
 
 /** A row change, mapped to its destination. insert: before null; delete: after null. */

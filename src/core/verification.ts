@@ -66,10 +66,19 @@ export interface RunTo {
   readonly high: LogCoordinate
 }
 
+/** Why the target did not take a row. */
+export interface Refusal {
+  readonly code: string
+  readonly message: string
+  readonly remedy: string
+}
+
 /** What became of a key that was to be repaired. */
 export interface RepairedRow {
   readonly table: string
   readonly key: readonly Value[]
-  /** written: as the source has it; removed: the source does not have it; overtaken: the log brought the row meanwhile. */
-  readonly outcome: 'written' | 'removed' | 'overtaken'
+  /** written: as the source has it; removed: the source does not have it; overtaken: the log brought the row meanwhile; refused: nothing was written. */
+  readonly outcome: 'written' | 'removed' | 'overtaken' | 'refused'
+  /** Why it was refused. */
+  readonly refusal?: Refusal
 }

@@ -273,4 +273,27 @@ export const migrations: readonly string[] = [
     FOREIGN KEY (pipeline, number, repair) REFERENCES repairs (pipeline, number, repair) ON DELETE CASCADE
   ) STRICT, WITHOUT ROWID;
   `,
+  // Rows that the target did not take, and why.
+  `
+  CREATE TABLE repaired_rows_with_reasons (
+    pipeline TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    repair INTEGER NOT NULL,
+    difference INTEGER NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('pending', 'written', 'removed', 'overtaken', 'equal', 'refused')),
+    is_examined INTEGER NOT NULL DEFAULT 0,
+    source_before TEXT,
+    target_before TEXT,
+    repaired_at TEXT,
+    verified TEXT CHECK (verified IN ('equal', 'different', 'unsettled')),
+    source_after TEXT,
+    target_after TEXT,
+    refusal TEXT,
+    PRIMARY KEY (pipeline, number, repair, difference),
+    FOREIGN KEY (pipeline, number, repair) REFERENCES repairs (pipeline, number, repair) ON DELETE CASCADE
+  ) STRICT, WITHOUT ROWID;
+  INSERT INTO repaired_rows_with_reasons SELECT *, NULL FROM repaired_rows;
+  DROP TABLE repaired_rows;
+  ALTER TABLE repaired_rows_with_reasons RENAME TO repaired_rows;
+  `,
 ]

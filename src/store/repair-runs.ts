@@ -32,6 +32,8 @@ export interface RepairRun extends RunKey {
   readonly trouble: VerificationTrouble | null
   readonly requestedAt: string
   readonly endedAt: string | null
+  /** Why the first of the refused rows was. */
+  readonly refusal: VerificationTrouble | null
   readonly rows: {
     readonly total: number
     readonly pending: number
@@ -40,6 +42,8 @@ export interface RepairRun extends RunKey {
     readonly overtaken: number
     /** Equal by the time of the repair: nothing was written. */
     readonly equal: number
+    /** The target did not take them. */
+    readonly refused: number
     readonly verifiedEqual: number
     readonly verifiedDifferent: number
     readonly unsettled: number
@@ -64,6 +68,8 @@ export interface RepairRowRecord {
   readonly sourceBefore: RowImage | null
   readonly targetBefore: RowImage | null
   readonly repairedAt: string | null
+  /** Of a refused row. */
+  readonly refusal: VerificationTrouble | null
   readonly verified: 'equal' | 'different' | 'unsettled' | null
   readonly sourceAfter: RowImage | null
   readonly targetAfter: RowImage | null
@@ -111,7 +117,7 @@ export interface RepairRunStore {
     key: RepairKey,
     owner: string,
     rows: readonly (Pick<RepairRowRecord, 'difference' | 'state'> &
-      Partial<Pick<RepairRowRecord, 'sourceBefore' | 'targetBefore'>>)[],
+      Partial<Pick<RepairRowRecord, 'sourceBefore' | 'targetBefore' | 'refusal'>>)[],
   ): void
   /** @throws SyncError SYNC-5150 when another attempt has claimed the repair */
   verified(
@@ -129,6 +135,9 @@ const countOf = (name: string, condition: string): string =>
 const selectRepair = `SELECT r.*, ${countOf('total', '')}, ${countOf('pending', " AND w.state = 'pending'")},
   ${countOf('written', " AND w.state = 'written'")}, ${countOf('removed', " AND w.state = 'removed'")},
   ${countOf('overtaken', " AND w.state = 'overtaken'")}, ${countOf('equal', " AND w.state = 'equal'")},
+  ${countOf('refused', " AND w.state = 'refused'")},
+  (SELECT w.refusal FROM repaired_rows w WHERE w.pipeline = r.pipeline AND w.number = r.number AND w.repair = r.repair
+    AND w.state = 'refused' ORDER BY w.difference LIMIT 1) AS refusal,
   ${countOf('verified_equal', " AND w.verified = 'equal'")},
   ${countOf('verified_different', " AND w.verified = 'different'")},
   ${countOf('unsettled', " AND w.verified = 'unsettled'")} FROM repairs r`
@@ -273,7 +282,7 @@ export function createRepairRunStore(database: Database, now: () => Date): Repai
         state === 'pending'
           ? " AND w.state = 'pending'"
           : state === 'unverified'
-            ? " AND w.state NOT IN ('pending') AND w.verified IS NULL"
+            ? " AND w.state NOT IN ('pending', 'refused') AND w.verified IS NULL"
             : ''
       return database
         .all(
@@ -312,12 +321,13 @@ export function createRepairRunStore(database: Database, now: () => Date): Repai
     repaired: (key, owner, rows) =>
       database.write(() => {
         assertOwner(key, owner)
-        for (const { difference, state, sourceBefore = null, targetBefore = null } of rows) {
+        for (const { difference, state, sourceBefore = null, targetBefore = null, refusal = null } of rows) {
           database.run(
-            `UPDATE repaired_rows SET state = ?, source_before = coalesce(source_before, ?),
+            `UPDATE repaired_rows SET state = ?, refusal = ?, source_before = coalesce(source_before, ?),
                target_before = coalesce(target_before, ?), repaired_at = ?
              WHERE pipeline = ? AND number = ? AND repair = ? AND difference = ?`,
             state,
+            refusal === null ? null : JSON.stringify(refusal),
             imageText(sourceBefore),
             imageText(targetBefore),
             now().toISOString(),
@@ -360,6 +370,8 @@ export function createRepairRunStore(database: Database, now: () => Date): Repai
 const imageText = (image: RowImage | null): string | null => (image === null ? null : JSON.stringify(image))
 const imageOf = (text: SqlRow[string] | undefined): RowImage | null =>
   text === null || text === undefined ? null : (JSON.parse(String(text)) as RowImage)
+const troubleOf = (text: SqlRow[string] | undefined): VerificationTrouble | null =>
+  text === null || text === undefined ? null : (JSON.parse(String(text)) as VerificationTrouble)
 const textOf = (value: SqlRow[string] | undefined): string | null =>
   value === null || value === undefined ? null : String(value)
 
@@ -373,9 +385,10 @@ const recordOf = (row: SqlRow): RepairRun => ({
   approvedAt: textOf(row['approved_at']),
   maxRowsPerSecond: row['max_rows_per_second'] === null ? null : Number(row['max_rows_per_second']),
   state: row['state'] as RepairState,
-  trouble: row['trouble'] === null ? null : (JSON.parse(String(row['trouble'])) as VerificationTrouble),
+  trouble: troubleOf(row['trouble']),
   requestedAt: String(row['requested_at']),
   endedAt: textOf(row['ended_at']),
+  refusal: troubleOf(row['refusal']),
   rows: {
     total: Number(row['total']),
     pending: Number(row['pending']),
@@ -383,6 +396,7 @@ const recordOf = (row: SqlRow): RepairRun => ({
     removed: Number(row['removed']),
     overtaken: Number(row['overtaken']),
     equal: Number(row['equal']),
+    refused: Number(row['refused']),
     verifiedEqual: Number(row['verified_equal']),
     verifiedDifferent: Number(row['verified_different']),
     unsettled: Number(row['unsettled']),
@@ -400,6 +414,7 @@ const rowOf = (row: SqlRow): RepairRowRecord => ({
   sourceBefore: imageOf(row['source_before']),
   targetBefore: imageOf(row['target_before']),
   repairedAt: textOf(row['repaired_at']),
+  refusal: troubleOf(row['refusal']),
   verified: textOf(row['verified']) as RepairRowRecord['verified'],
   sourceAfter: imageOf(row['source_after']),
   targetAfter: imageOf(row['target_after']),

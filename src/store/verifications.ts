@@ -129,7 +129,14 @@ export interface VerificationStore {
   ): VerificationRecord
   get(run: RunKey): VerificationRecord | null
   /** Newest first. */
-  list(pipeline: string, page: { readonly before?: number; readonly limit: number }): VerificationRecord[]
+  list(
+    pipeline: string,
+    page: {
+      readonly before?: number
+      readonly limit: number
+      readonly origin?: VerificationRecord['origin']
+    },
+  ): VerificationRecord[]
   /** Writes the tables, if there are none yet. */
   plan(run: RunKey, tables: readonly PlannedTable[]): void
   tables(run: RunKey, page?: { readonly after?: number; readonly limit: number }): ComparedTable[]
@@ -240,12 +247,14 @@ export function createVerificationStore(database: Database, now: () => Date): Ve
         )
         return get({ pipeline, number }) as VerificationRecord
       }),
-    list: (pipeline, { before = Number.MAX_SAFE_INTEGER, limit }) =>
+    list: (pipeline, { before = Number.MAX_SAFE_INTEGER, limit, origin }) =>
       database
         .all(
-          `${selectRun} WHERE v.pipeline = ? AND v.number < ? ORDER BY v.number DESC LIMIT ?`,
+          `${selectRun} WHERE v.pipeline = ? AND v.number < ? AND v.origin = coalesce(?, v.origin)
+           ORDER BY v.number DESC LIMIT ?`,
           pipeline,
           before,
+          origin ?? null,
           limit,
         )
         .map(recordOf),

@@ -14,13 +14,19 @@ export interface ChunkWriter {
    * @param named the error with what is known here of the table that it is about
    */
   write(work: ChunkWork, named: (error: SyncError) => SyncError): Promise<void>
-  /** Rows that the target may refuse: then nothing was written, the promise rejects, and the session goes on. */
-  tryToWrite(work: ChunkWork, named: (error: SyncError) => SyncError): Promise<void>
+  /**
+   * Rows that the target may refuse: then nothing was written, the promise rejects, and the session goes on.
+   * @param tries writes them with what it is given, again where it sees fit; all in one place of the order of batches, because those behind
+   *   it may wait for these rows
+   */
+  tryToWrite(tries: Tries, named: (error: SyncError) => SyncError): Promise<void>
   /** The load is done: from now on the writers' connections are closed whenever nothing is being written. */
   closeWhenIdle(): Promise<void>
   /** Begins nothing more; resolves when nothing is being written. Never rejects. */
   stop(): Promise<void>
 }
+
+type Tries = (write: (work: ChunkWork) => Promise<void>) => Promise<void>
 
 export function createChunkWriter(deps: {
   readonly sink: Pick<Sink, 'applyChunk' | 'closeWriters'>
@@ -47,7 +53,7 @@ export function createChunkWriter(deps: {
   }
 
   async function run(
-    work: ChunkWork,
+    tries: Tries,
     sealedConfirmed: Promise<void>,
     named: (error: SyncError) => SyncError,
     mayBeRefused: boolean,
@@ -56,9 +62,11 @@ export function createChunkWriter(deps: {
     const writer = await takeWriter()
     try {
       if (stopped) throw new SyncError('SYNC-4001', 'The session ended')
-      await sink.applyChunk(writer, work).catch((error: unknown) => {
-        throw named(asSyncError(error))
-      })
+      await tries((work) =>
+        sink.applyChunk(writer, work).catch((error: unknown) => {
+          throw named(asSyncError(error))
+        }),
+      )
     } catch (error) {
       if (!mayBeRefused || !isRefusal(error)) stopped = true
       throw error
@@ -68,12 +76,8 @@ export function createChunkWriter(deps: {
     }
   }
 
-  function begin(
-    work: ChunkWork,
-    named: (error: SyncError) => SyncError,
-    mayBeRefused: boolean,
-  ): Promise<void> {
-    const written = run(work, deps.sealedConfirmed(), named, mayBeRefused)
+  function begin(tries: Tries, named: (error: SyncError) => SyncError, mayBeRefused: boolean): Promise<void> {
+    const written = run(tries, deps.sealedConfirmed(), named, mayBeRefused)
     const task = written
       .catch((error: unknown) => {
         if (!mayBeRefused || !isRefusal(error)) onFailure(error)
@@ -91,8 +95,8 @@ export function createChunkWriter(deps: {
   }
 
   return {
-    write: (work, named) => begin(work, named, false),
-    tryToWrite: (work, named) => begin(work, named, true),
+    write: (work, named) => begin((write) => write(work), named, false),
+    tryToWrite: (tries, named) => begin(tries, named, true),
     async closeWhenIdle() {
       closesWhenIdle = true
       await closeIfIdle()

@@ -7,15 +7,17 @@
  * Why a removal may go by a key's bytes, and must: a row with these bytes did not come to be at the source between `low` and the first change
  * that is seen to touch it. One that a collation calls equal may have, and the log has brought it: so at the target the bytes are compared too.
  * A repair can neither overtake the stream nor be overtaken by it. On a crash the rows are written or not; either way they are as the source had them.
- * What the target refuses ends the repair, and nothing of that part was written; the session goes on.
+ * A row that the target refuses is told of with its reason, and nothing of it was written; all others are. Rows that hold each other's unique values
+ * are removed first and written again in one transaction, where no column of the target is lost by that. What is refused for another reason than
+ * a row of its own ends the repair; the session goes on in any case.
  */
 import type { ChunkWork, SnapshotReader } from '../connectors/contract.ts'
 import { SyncError } from '../core/errors.ts'
 import { keyFormError } from '../core/key-form.ts'
-import { refusalOf } from '../core/quarantine.ts'
+import { type RefusedRow, refusalOf } from '../core/quarantine.ts'
 import { type TableShape, tableName } from '../core/schema.ts'
 import { keyOf, type Row, type Value } from '../core/value.ts'
-import type { Held, RepairedRow } from '../core/verification.ts'
+import type { Held, Refusal, RepairedRow } from '../core/verification.ts'
 import type { Batcher } from './batcher.ts'
 import type { ChunkWriter } from './chunk-writer.ts'
 import type { Route, Router } from './router.ts'
@@ -31,6 +33,9 @@ export const maxRepairedKeys = 1_000
 
 /** Bytes of rows in memory; more keys than fit are read in parts. */
 const maxBytes = 16 * 1024 * 1024
+
+/** Refused rows that are found in one try. */
+const refusedAtOnce = 100
 
 /** What a session lends. */
 export interface RepairContext {
@@ -70,7 +75,7 @@ export function createRepairs(): Repairs {
   }
 }
 
-/** @throws SYNC-5102, 5123, 5124, or what the target refuses */
+/** @throws SYNC-5102, 5123, 5124, or what the target refuses of any row */
 export async function repairKeys(
   context: RepairContext,
   { table, keys }: RepairRequest,
@@ -121,31 +126,28 @@ async function repairPart(
   let found: readonly Row[] = []
   let missing: typeof named = []
   let taken: ReadonlySet<string> = new Set()
-  let refused: SyncError | null = null
+  let failure: SyncError | null = null
+  const refusals = new Map<string, Refusal>()
   let windowKeys: readonly string[] = []
 
   const ticket = batcher.placeKeys(shape, async (ordinals) => {
     taken = new Set(ordinals.map((ordinal) => windowKeys[ordinal] as string))
-    const work: ChunkWork = {
-      destination: route.destination,
-      rows: ordinals.filter((i) => i < found.length).map((i) => route.map(found[i] as Row)),
-      text: null,
-      removals: missing
-        .filter(({ text }) => taken.has(text))
-        .map(({ key }) => keyAtTarget(shape, route, key)),
-    }
-    if (work.rows.length === 0 && work.removals?.length === 0) return
+    const rows = ordinals
+      .filter((ordinal) => ordinal < found.length)
+      .map((ordinal) => ({ text: windowKeys[ordinal] as string, row: route.map(found[ordinal] as Row) }))
+    const removals = missing
+      .filter(({ text }) => taken.has(text))
+      .map(({ key }) => keyAtTarget(shape, route, key))
+    if (rows.length + removals.length === 0) return
     const at = batcher.position()
-    try {
-      await writer.tryToWrite(work, (error) =>
+    await writer.tryToWrite(
+      async (write) => {
+        // Where nothing was written, batches that touch the rows need not wait any longer.
+        failure = await writeTaken(route, rows, removals, refusals, write)
+      },
+      (error) =>
         refusalOf(error, (name) => router.sourceOf(name), { destinations: [] }, { from: at, to: at }),
-      )
-    } catch (error) {
-      if (!(error instanceof SyncError) || (error.disposition !== 'block' && error.disposition !== 'reject'))
-        throw error
-      // Nothing was written: batches that touch the rows need not wait any longer.
-      refused = error
-    }
+    )
   })
   try {
     const passed = await orCutOff(ticket.open(), signal)
@@ -160,15 +162,76 @@ async function repairPart(
     windowKeys = [...read.keys, ...missing.map(({ text }) => text)]
     ticket.deliver({ keys: windowKeys, isInLow: (id) => read.isInLow(id), high: read.high })
     await orCutOff(ticket.written, signal)
-    if (refused !== null) throw refused
+    if (failure !== null) throw failure
     return named.map(({ key, text }) => {
       if (!taken.has(text)) return { table, key, outcome: 'overtaken' }
+      const refusal = refusals.get(text)
+      if (refusal !== undefined) return { table, key, outcome: 'refused', refusal }
       return { table, key, outcome: present.has(text) ? 'written' : 'removed' }
     })
   } finally {
     ticket.cancel()
   }
 }
+
+interface TakenRow {
+  readonly text: string
+  readonly row: Row
+}
+
+/**
+ * Writes what was taken but the rows that the target refuses, which are noted, in one transaction.
+ * @returns what is refused of all of them; then nothing was written
+ * @throws what ends the session
+ */
+async function writeTaken(
+  { destination }: Route,
+  rows: readonly TakenRow[],
+  removals: readonly Row[],
+  refusals: Map<string, Refusal>,
+  write: (work: ChunkWork) => Promise<void>,
+): Promise<SyncError | null> {
+  const { ordinals } = destination.key
+  let left = rows
+  let isAnew = false
+  while (left.length + removals.length > 0) {
+    const first = isAnew ? left.map(({ row }) => ordinals.map((ordinal) => row[ordinal] as Value)) : []
+    try {
+      await write({
+        destination,
+        rows: left.map(({ row }) => row),
+        text: null,
+        removals: [...removals, ...first],
+        refusedRows: refusedAtOnce,
+      })
+      return null
+    } catch (error) {
+      if (!(error instanceof SyncError) || (error.disposition !== 'block' && error.disposition !== 'reject'))
+        throw error
+      if (error.code === 'SYNC-3301' && !isAnew && destination.isWhole === true) {
+        isAnew = true
+        continue
+      }
+      const named = (error.details['refused'] ?? []) as readonly RefusedRow[]
+      const why = new Map(named.map((refused) => [keyOf(refused.row, ordinals), refused]))
+      const before = left.length
+      left = left.filter(({ text, row }) => {
+        const refused = why.get(keyOf(row, ordinals))
+        if (refused === undefined) return true
+        const { code, message } = refused
+        refusals.set(text, { code, message, remedy: remedyOf(code) })
+        return false
+      })
+      if (left.length === before) return error
+    }
+  }
+  return null
+}
+
+const remedyOf = (code: string): string =>
+  code === 'SYNC-3301'
+    ? 'Give the row that has the value at the target another one, or remove it there; then repair again.'
+    : 'Let the target take what the message names; then repair again.'
 
 /** The key's values in the order of the destination's key. */
 function keyAtTarget(shape: TableShape, route: Route, key: readonly Value[]): Row {

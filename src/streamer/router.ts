@@ -233,7 +233,11 @@ export function createRouter(
     const known = destinations.get(tableName(id)) ?? []
     const shared = known.find((other) => sameColumns(other, picked))
     if (shared !== undefined) return shared
-    const destination = { id, columns, valueTypes: picked.map((pick) => pick.valueType), key, uniqueKeys }
+    const isWhole = target.columns.every(
+      ({ name, generated }) => generated || ordinalOf.has(name.toLowerCase()),
+    )
+    const valueTypes = picked.map((pick) => pick.valueType)
+    const destination: Destination = { id, columns, valueTypes, key, uniqueKeys, isWhole }
     destinations.set(tableName(id), [...known, destination])
     return destination
   }

@@ -82,7 +82,7 @@ describe('a verification', () => {
   it('under writes finds both ends equal, at a position, and says how long the stream stood still', async () => {
     const pipeline = await shop('verify-equal')
     await startWrites(pipeline)
-    for (let round = 0; round < 3; round++) {
+    for (let round = 0; round < 2; round++) {
       const { code, shown } = await verify([pipeline.name])
       expect(shown.verification, JSON.stringify(shown)).toMatchObject({
         state: 'done',
@@ -155,31 +155,61 @@ describe('a verification', () => {
     expect((await verify([pipeline.name])).shown.verification.outcome).toBe('equal')
   })
 
-  it('goes on by key when its worker is killed', async () => {
-    const pipeline = await shop('verify-killed')
-    const second = await installation.stack.startWorker('verify')
-    // Slow enough to be killed in the middle: each row's digest waits.
-    await startWrites(pipeline)
-    const { stdout } = await installation.stack.cli([
-      'verify',
-      pipeline.name,
-      '--mode',
-      'row',
-      '--no-wait',
-      '-o',
-      'json',
+  it('is told of by describe and by get, with what to type next; a row that is refused stops no other', async () => {
+    const pipeline = await installation.createCase('verify-refusal')
+    await pipeline.both('CREATE TABLE t (id INT PRIMARY KEY, code INT UNIQUE)')
+    await pipeline.source.query('INSERT INTO t VALUES (1, 10), (2, 20), (3, 30), (4, 40)')
+    await pipeline.apply({ verify: { schedule: '0 3 * * *', repair: { approval: 'none' } } })
+    await pipeline.reaches('streaming')
+    const described = async (): Promise<string> =>
+      (await installation.stack.cli(['describe', 'pipeline', pipeline.name])).stdout
+    expect(await described()).toMatch(
+      /Verified +never: `syncline verify verify-refusal`\n.*0 3 \* \* \* \(UTC\), none yet/,
+    )
+    await pipeline.target.query('DELETE FROM t WHERE id IN (2, 3); UPDATE t SET code = 41 WHERE id = 4')
+    const { id } = (await verify([pipeline.name])).shown.verification
+    expect(await described()).toMatch(
+      new RegExp(`Verified +${id}, different, 3 of 4 rows differ, .*: \`syncline verify repair ${id}\``),
+    )
+    expect((await installation.stack.cli(['get', 'pipelines'])).stdout).toMatch(
+      /VERIFIED[^]*verify-refusal .* 3 differ /,
+    )
+
+    // Somebody else's row takes the value of a row that is to come back.
+    await pipeline.target.query('INSERT INTO t VALUES (99, 20)')
+    const repaired = await installation.stack.cli(['verify', 'repair', id])
+    expect(repaired, repaired.stderr).toMatchObject({ code: 7 })
+    expect(repaired.stdout).toMatch(/repair 1 {2}done {2}3 of 3 rows {2}2 verified {2}1 refused/)
+    expect(repaired.stderr).toMatch(/1 refused, the first by SYNC-3301 .*id=99.*\n +remedy .*repair again/)
+    expect(await pipeline.rows('SELECT * FROM t ORDER BY id')).toEqual([
+      { id: 1, code: 10 },
+      { id: 3, code: 30 },
+      { id: 4, code: 40 },
+      { id: 99, code: 20 },
     ])
-    const { id } = JSON.parse(stdout) as VerificationAnswer
-    second.kill('SIGKILL')
-    await second.ended()
-    let last: Shown | undefined
-    await waitFor('the end of the verification', 90_000, async () => {
-      last = (await verify(['show', id])).shown
-      return last.verification.state === 'done'
-    }).catch((cause: unknown) => {
-      throw new Error(JSON.stringify(last), { cause })
+    const shown = await installation.stack.cli(['verify', 'show', id, '--repaired', '-o', 'json'])
+    const { repairedRows } = JSON.parse(shown.stdout) as { repairedRows: Record<string, unknown>[] }
+    expect(repairedRows.find(({ state }) => state === 'refused')).toMatchObject({
+      kind: 'only-source',
+      sourceBefore: { id: '2', code: '20' },
+      targetBefore: null,
+      refusal: { code: 'SYNC-3301', remedy: expect.stringContaining('repair again') },
     })
-    expect(last?.verification.outcome).toBe('equal')
+    expect(await described()).toMatch(
+      new RegExp(`Verified +${id}, .*, repair done: \`syncline verify verify-refusal\``),
+    )
+
+    await pipeline.target.query('DELETE FROM t WHERE id = 99')
+    expect(await installation.stack.cli(['verify', 'repair', id])).toMatchObject({ code: 0 })
+    expect((await verify([pipeline.name])).shown.verification.outcome).toBe('equal')
+    const status = await fetch(`${installation.stack.url}/v1/pipelines/${pipeline.name}/status`)
+    expect(await status.json()).toMatchObject({
+      verifications: {
+        newest: { origin: 'person', outcome: 'equal', differences: 0, repair: null },
+        schedule: '0 3 * * *',
+        scheduled: null,
+      },
+    })
   })
 })
 
@@ -220,7 +250,11 @@ describe('a schedule', () => {
     const name = 'verify-schedule'
     const verifyBy = { schedule: '@every 10s', repair: { automatic: true, approval: 'none' } }
     const pipeline = await shop(name, { verify: verifyBy })
-    const { epoch } = (await pipeline.status()).engine ?? {}
+    let epoch: string | undefined
+    await waitFor('a word of the engine', 60_000, async () => {
+      epoch = (await pipeline.status()).engine?.epoch
+      return epoch !== undefined
+    })
     await pipeline.target.query("UPDATE orders SET note = 'broken' WHERE id = 10")
     const runs = async (): Promise<readonly VerificationAnswer[]> => {
       const { stdout } = await installation.stack.cli(['verify', 'list', name, '-o', 'json'])

@@ -40,7 +40,7 @@ export function createMemoryVerifier(
 ): MemoryVerifier {
   const violations: string[] = []
   const running = new Set<Promise<void>>()
-  const repaired = { written: 0, removed: 0, overtaken: 0 }
+  const repaired = { written: 0, removed: 0, overtaken: 0, refused: 0 }
   let aligned = 0
 
   const moments = async (): Promise<void> => {

@@ -26,6 +26,8 @@ export interface Shown {
 export interface Verifying {
   /** `syncline verify NAME ... --no-wait`. @returns the id */
   start(args: readonly string[]): Promise<string>
+  /** `syncline verify NAME ...`, to its end. */
+  run(args: readonly string[]): Promise<Shown>
   show(id: string, ...more: readonly string[]): Promise<Shown>
   /** Rows compared so far. */
   rowsCompared(id: string): Promise<number>
@@ -80,6 +82,7 @@ export async function createVerifying(
     async start(args) {
       return (await json<VerificationAnswer>(['verify', ...args, '--no-wait'])).id
     },
+    run: (args) => json<Shown>(['verify', ...args]),
     show: (id, ...more) => json<Shown>(['verify', 'show', id, ...more]),
     rowsCompared: async (id) => (await get(id)).tally.rowsCompared,
     async reaches(id, rows, timeoutMs = 60_000) {

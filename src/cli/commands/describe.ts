@@ -10,6 +10,7 @@ import { type CommandContext, clientOf, optionsOf } from '../context.ts'
 import { limitsText } from '../limits-text.ts'
 import { countText, durationText, encoded, lagText } from '../output.ts'
 import { batchesText, bottleneckText, retentionText, rowsText } from '../statistics-text.ts'
+import { verifiedLines } from '../verification-brief-text.ts'
 
 export function addDescribe(program: Command, context: CommandContext): void {
   program
@@ -100,6 +101,8 @@ export function pipelineText(
     const its = shard === null || shard === undefined ? engine : status.shards?.[shard - 1]?.engine
     lines.push(['Log kept', retentionText(status.retention, (its ?? null) !== null)])
   }
+  // A server of an earlier version says nothing of it.
+  if (status.verifications !== undefined) lines.push(...verifiedLines(metadata.name, status.verifications))
   for (const shard of status.shards ?? []) lines.push([`Shard ${shard.shard}`, shardText(shard)])
   if (status.workflow !== null)
     lines.push(['Workflow', `${status.workflow.id}, run ${status.workflow.runId}`])

@@ -4,6 +4,7 @@ import type { PipelineResource, PipelineStatusAnswer } from '../../api/wire.ts'
 import type { ApiClient } from '../client.ts'
 import { type CommandContext, clientOf, optionsOf } from '../context.ts'
 import { countText, encoded, lagText, table, yamlDocuments } from '../output.ts'
+import { verifiedWord } from '../verification-brief-text.ts'
 
 /** Statuses asked for at once. */
 const statusesAtOnce = 8
@@ -69,8 +70,9 @@ async function pipelineTable(client: ApiClient, pipelines: readonly PipelineReso
       document.spec.target,
       engine === null ? '-' : lagText(engine.lagMs),
       engine === null ? '-' : countText(engine.rowsPerSecond),
+      status?.verifications === undefined ? '-' : verifiedWord(status.verifications),
       String(generation),
     ]
   })
-  return table(['NAME', 'STATE', 'SOURCE', 'TARGET', 'LAG', 'ROWS/S', 'GENERATION'], rows)
+  return table(['NAME', 'STATE', 'SOURCE', 'TARGET', 'LAG', 'ROWS/S', 'VERIFIED', 'GENERATION'], rows)
 }

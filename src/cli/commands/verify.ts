@@ -237,6 +237,13 @@ async function endOfRepair(
     context.terminal.data(output === 'table' ? repairLine(id, repair) : encoded(repair, output))
     if (repair.state === 'awaiting-approval')
       context.terminal.say(`it waits for an approval: \`syncline verify approve ${id}\``)
+    if (repair.refusal !== null) {
+      const { code, message, remedy } = repair.refusal
+      context.terminal.say(
+        `${repair.rows.refused} refused, the first by ${code} ${message}\n  remedy ${remedy}`,
+      )
+      context.terminal.say(`see them with \`syncline verify show ${id} --repaired\``)
+    }
     if (repair.trouble !== null) context.terminal.say(`  remedy ${repair.trouble.remedy}`)
   }
   context.exit(exitOfRepair(repair))

@@ -112,19 +112,44 @@ it('removes what the row filter leaves out, and writes mapped columns only', asy
   ])
 })
 
-it('refuses what would overwrite another row, writes nothing of it, and goes on with the stream', async () => {
+it('refuses a row that would overwrite another one, writes all others, and goes on with the stream', async () => {
   await prepare('CREATE TABLE t (id INT PRIMARY KEY, u INT UNIQUE, n INT)')
-  await rig.source.query('INSERT INTO t VALUES (1, 10, 1), (2, 20, 2)')
+  await rig.source.query('INSERT INTO t VALUES (1, 10, 1), (2, 20, 2), (4, 40, 4), (5, 50, 5)')
   const run = await stream()
-  await rig.target.query('DELETE FROM t; INSERT INTO t VALUES (9, 20, 0)')
+  await rig.target.query('DELETE FROM t; INSERT INTO t VALUES (8, 40, 0), (9, 20, 0), (10, 10, 0)')
   const table = `${rig.database}.t`
-  await expect(run.engine.repair({ table, keys: [[1], [2]] })).rejects.toMatchObject({ code: 'SYNC-3301' })
-  expect(await dump(rig.target, 't')).toHaveLength(1)
+  const first = await run.engine.repair({ table, keys: [[1], [2], [4], [5], [10]] })
+  expect(first.map(({ outcome }) => outcome)).toEqual(['written', 'refused', 'refused', 'written', 'removed'])
+  expect(first[1]?.refusal).toMatchObject({ code: 'SYNC-3301', message: expect.stringContaining('id=9') })
+  expect(first[1]?.refusal?.remedy).toMatch(/repair again/)
   await rig.source.query('INSERT INTO t VALUES (3, 30, 3)')
   await rig.settled(run)
-  const repaired = await run.engine.repair({ table, keys: [[1], [2], [9]] })
-  expect(repaired.map(({ outcome }) => outcome)).toEqual(['written', 'written', 'removed'])
+  const second = await run.engine.repair({ table, keys: [[2], [4], [8], [9]] })
+  expect(second.map(({ outcome }) => outcome)).toEqual(['written', 'written', 'removed', 'removed'])
   await equal('t')
+})
+
+it('mends rows that hold the unique values of each other', async () => {
+  await prepare(
+    `CREATE TABLE t (id INT PRIMARY KEY, u INT UNIQUE, w VARCHAR(10) CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci UNIQUE);
+     CREATE TABLE kept (id INT PRIMARY KEY, u INT UNIQUE)`,
+  )
+  await rig.target.query("ALTER TABLE kept ADD COLUMN own VARCHAR(10) DEFAULT 'own'")
+  await rig.source.query(
+    "INSERT INTO t VALUES (1, 10, 'a'), (2, 20, 'b'), (3, 30, 'c'), (4, 40, 'd'); INSERT INTO kept VALUES (1, 10), (2, 20)",
+  )
+  const { engine } = await stream()
+  await rig.target.query(
+    `DELETE FROM t; INSERT INTO t VALUES (1, 20, 'C'), (2, 30, 'A'), (3, 10, 'B'), (4, 40, 'd');
+     DELETE FROM kept; INSERT INTO kept (id, u) VALUES (1, 20), (2, 10)`,
+  )
+  const repaired = await engine.repair({ table: `${rig.database}.t`, keys: [[1], [2], [3], [4]] })
+  expect(repaired.map(({ outcome }) => outcome)).toEqual(['written', 'written', 'written', 'written'])
+  await equal('t')
+  // What the target alone has would be lost with the row.
+  const others = await engine.repair({ table: `${rig.database}.kept`, keys: [[1], [2]] })
+  expect(others.map(({ outcome }) => outcome)).toEqual(['refused', 'refused'])
+  expect((await rig.target.query('SELECT own FROM kept'))[0]).toEqual([{ own: 'own' }, { own: 'own' }])
 })
 
 it('refuses keys in another form, and tables that it does not carry', async () => {

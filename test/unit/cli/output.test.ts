@@ -68,6 +68,7 @@ describe('progressLine', () => {
     shards: null,
     workflow: null,
     retention: null,
+    verifications: { newest: null, schedule: null, scheduled: null },
     warnings: [],
   }
 

@@ -250,6 +250,29 @@ describe('a repair', () => {
     })
   })
 
+  it('tells why a row was refused, looks at it no more, and is asked for it again', () => {
+    const run = found()
+    const repair = ask(run)
+    const owner = store.repairRuns.claim(repair)
+    const refusal = { code: 'SYNC-3301', message: 'm', remedy: 'r' }
+    store.repairRuns.repaired(repair, owner, [
+      { difference: 1, state: 'refused', refusal },
+      { difference: 2, state: 'removed' },
+    ])
+    expect(store.repairRuns.get(repair)).toMatchObject({
+      refusal,
+      rows: { pending: 0, refused: 1, removed: 1 },
+    })
+    expect(store.repairRuns.rows(repair, { limit: 1 })[0]).toMatchObject({ state: 'refused', refusal })
+    expect(
+      store.repairRuns.rows(repair, { state: 'unverified', limit: 9 }).map((row) => row.difference),
+    ).toEqual([2])
+    store.repairRuns.verified(repair, owner, [
+      { difference: 2, verified: 'equal', sourceAfter: null, targetAfter: null },
+    ])
+    expect(store.repairRuns.due(run, { limit: 10 })).toEqual([1])
+  })
+
   it('keeps its verification until it has ended', () => {
     const run = found()
     const repair = ask(run, true)

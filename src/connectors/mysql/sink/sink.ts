@@ -218,6 +218,7 @@ export async function createSink(
     mayCommit?: Promise<void>,
     first: () => Iterable<WriteStatement> = () => [],
     sendsLines = false,
+    refusedRows = options.refusedRows ?? 0,
   ): Promise<void> =>
     exclusively(slot, (connection, { ownership }) =>
       runTransaction(connection, {
@@ -234,7 +235,7 @@ export async function createSink(
         maxPacketBytes,
         counters,
         ...(mayCommit === undefined ? {} : { mayCommit }),
-        refusedRows: options.refusedRows ?? 0,
+        refusedRows,
       }),
     )
 
@@ -355,7 +356,7 @@ export async function createSink(
       usedLanes()
     },
 
-    async applyChunk(writer, { destination, rows, text, removals = [] }) {
+    async applyChunk(writer, { destination, rows, text, removals = [], refusedRows }) {
       const slot = options.lanes + writer
       if (owned === null) throw new SyncError('SYNC-9001', 'a write before takeOver')
       await openNamed(slot)
@@ -363,7 +364,7 @@ export async function createSink(
       const upserts = text === null ? rows : rowsOfText(text, destination)
       const work = { tables: [{ destination, removals: [], upserts }] }
       const first = () => builder.exactRemovals(destination, removals)
-      await transact(slot, [], null, [work], [], undefined, first)
+      await transact(slot, [], null, [work], [], undefined, first, false, refusedRows)
     },
 
     textFormat(destination) {
