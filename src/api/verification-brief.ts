@@ -1,40 +1,10 @@
 /** The newest verifications of a pipeline in a few words, for its status. */
-import { z } from '@hono/zod-openapi'
 import { verificationId } from '../core/verification-control.ts'
 import { differencesIn } from '../core/verification-request.ts'
 import type { PipelineRecord } from '../store/pipelines.ts'
 import type { Store } from '../store/store.ts'
 import type { VerificationRecord } from '../store/verifications.ts'
-
-const time = z.string().openapi({ format: 'date-time', description: 'ISO 8601, UTC.' })
-
-const brief = z
-  .object({
-    id: z.string().openapi({ description: 'The pipeline’s name and the number of the run, as shop-12.' }),
-    number: z.int(),
-    origin: z.enum(['person', 'schedule']),
-    actor: z.string(),
-    mode: z.string(),
-    state: z.enum(['waiting', 'running', 'done', 'failed', 'cancelled']),
-    outcome: z.enum(['equal', 'different', 'incomplete']).nullable(),
-    rowsCompared: z.int(),
-    differences: z.int().openapi({ description: 'Rows that differ, so far.' }),
-    repair: z.string().nullable().openapi({ description: 'State of the newest repair of what it found.' }),
-    requestedAt: time,
-    endedAt: time.nullable(),
-  })
-  .openapi('VerificationBrief')
-
-export const pipelineVerifications = z
-  .object({
-    newest: brief.nullable().openapi({ description: 'null: it was never verified.' }),
-    schedule: z.string().nullable().openapi({ description: 'spec.verify.schedule' }),
-    scheduled: brief.nullable().openapi({ description: 'The newest one of the schedule.' }),
-  })
-  .openapi('PipelineVerifications')
-
-export type VerificationBrief = z.output<typeof brief>
-export type PipelineVerifications = z.output<typeof pipelineVerifications>
+import type { PipelineVerifications, VerificationBrief } from './verification-wire.ts'
 
 type BriefStore = Pick<Store, 'verifications' | 'repairRuns'>
 

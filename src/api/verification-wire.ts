@@ -185,6 +185,31 @@ export const repairedRow = z
   })
   .openapi('RepairedRow')
 
+const brief = z
+  .object({
+    id: z.string().openapi({ description: 'The pipeline’s name and the number of the run, as shop-12.' }),
+    number: z.int(),
+    origin: z.enum(['person', 'schedule']),
+    actor: z.string(),
+    mode: z.string(),
+    state: z.enum(['waiting', 'running', 'done', 'failed', 'cancelled']),
+    outcome: z.enum(['equal', 'different', 'incomplete']).nullable(),
+    rowsCompared: z.int(),
+    differences: z.int().openapi({ description: 'Rows that differ, so far.' }),
+    repair: z.string().nullable().openapi({ description: 'State of the newest repair of what it found.' }),
+    requestedAt: time,
+    endedAt: time.nullable(),
+  })
+  .openapi('VerificationBrief')
+
+export const pipelineVerifications = z
+  .object({
+    newest: brief.nullable().openapi({ description: 'null: it was never verified.' }),
+    schedule: z.string().nullable().openapi({ description: 'spec.verify.schedule' }),
+    scheduled: brief.nullable().openapi({ description: 'The newest one of the schedule.' }),
+  })
+  .openapi('PipelineVerifications')
+
 export type VerificationAsked = z.input<typeof verificationAsked>
 export type VerificationAnswer = z.output<typeof verificationResource>
 export type ComparedTableAnswer = z.output<typeof comparedTable>
@@ -193,3 +218,5 @@ export type RepairAsked = z.input<typeof repairAsked>
 export type RepairAnswer = z.output<typeof repair>
 export type RepairStatementAnswer = z.output<typeof repairStatement>
 export type RepairedRowAnswer = z.output<typeof repairedRow>
+export type VerificationBrief = z.output<typeof brief>
+export type PipelineVerifications = z.output<typeof pipelineVerifications>

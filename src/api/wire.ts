@@ -4,7 +4,7 @@
 import { z } from '@hono/zod-openapi'
 import type { Endpoint } from '../config/endpoint.ts'
 import type { Pipeline } from '../config/pipeline.ts'
-import { pipelineVerifications } from './verification-brief.ts'
+import { pipelineVerifications } from './verification-wire.ts'
 
 /** Documents are checked by config/document.ts, which names every mistake; here they only stand for themselves. */
 const endpointDocument = z.custom<Endpoint>().openapi(componentOf('Endpoint'))

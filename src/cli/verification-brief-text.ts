@@ -1,5 +1,5 @@
 /** When a pipeline was verified last, what came of it, and what to type next. Pure. */
-import type { PipelineVerifications, VerificationBrief } from '../api/verification-brief.ts'
+import type { PipelineVerifications, VerificationBrief } from '../api/verification-wire.ts'
 import { countText } from './output.ts'
 
 /** Lines of `describe pipeline`. */

@@ -618,6 +618,13 @@ export const catalogue = {
     title: 'The verification or repair goes on elsewhere, or has ended',
     remedy: 'Nothing to do.',
   },
+  'SYNC-5151': {
+    disposition: 'block',
+    scope: 'runtime',
+    title: 'Verifications cannot see whether somebody waits for a table',
+    remedy:
+      "Grant PROCESS to the pipeline's account at the MariaDB server that is named, or verify when no definitions change.",
+  },
   // ourselves
   'SYNC-9001': {
     disposition: 'bug',

@@ -7,6 +7,7 @@
 import type { TableId } from '../../core/schema.ts'
 import type { Finding, PipelineScope } from '../contract.ts'
 import { readTablesByName, type TableDetail, textOf } from './catalogue.ts'
+import { checkProcessPrivilege } from './check-process.ts'
 import { checkRetention } from './check-retention.ts'
 import type { MysqlEndpoint } from './config.ts'
 import { type Connection, connect } from './connection.ts'
@@ -39,9 +40,10 @@ export async function checkMysqlSource(
     const account = await readAccount(connection)
     const server = await checkServer(connection)
     const privileges = await checkPrivileges(connection, account, scope)
+    const process = await checkProcessPrivilege(connection, account, 'source')
     const tables = await checkTables(connection, scope)
     const retention = await checkRetention(connection, scope)
-    return [...server, ...retention, ...privileges, ...unmatched(scope), ...tables]
+    return [...server, ...retention, ...privileges, ...process, ...unmatched(scope), ...tables]
   } finally {
     await connection.close()
   }

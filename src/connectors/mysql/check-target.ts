@@ -9,6 +9,7 @@ import type { Finding, PipelineScope } from '../contract.ts'
 import { readNameCase, readTablesByName, type TableDetail, textOf } from './catalogue.ts'
 import { catalogueDialects } from './catalogue-dialect.ts'
 import { checkLoad } from './check-load.ts'
+import { checkProcessPrivilege } from './check-process.ts'
 import { checkTargetTable } from './check-target-table.ts'
 import type { MysqlEndpoint } from './config.ts'
 import { type Connection, connect } from './connection.ts'
@@ -85,6 +86,7 @@ async function checkAll(connection: Connection, scope: PipelineScope): Promise<F
   findings.push(...(await checkConstraints(connection, scope, source?.checks ?? new Set())))
   findings.push(...(await checkRows(connection, scope, targets)))
   findings.push(...(await checkLoad(connection, scope)))
+  findings.push(...(await checkProcessPrivilege(connection, account, 'target')))
   return findings
 }
 

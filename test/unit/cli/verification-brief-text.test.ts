@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import type { VerificationBrief } from '../../../src/api/verification-brief.ts'
+import type { VerificationBrief } from '../../../src/api/verification-wire.ts'
 import { verifiedLines, verifiedWord } from '../../../src/cli/verification-brief-text.ts'
 
 const brief = (more: Partial<VerificationBrief> = {}): VerificationBrief => ({
