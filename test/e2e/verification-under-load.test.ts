@@ -19,7 +19,7 @@ beforeAll(async () => {
     name,
     // About 200,000 rows.
     size: 0.42,
-    ratePerSecond: 400,
+    ratePerSecond: 300,
     watched: false,
     spec: { load: { chunkRows: 10_000, chunksInFlight: 4 }, stream: {} },
   })
@@ -33,14 +33,10 @@ afterAll(async () => {
 })
 
 it(`${runs} verifications under heavy writes report no false difference`, { timeout: 600_000 }, async () => {
-  const modes = ['checksum', 'checksum', 'checksum', 'row', 'count'] as const
+  const others: Readonly<Record<number, string>> = { 6: 'count', 13: 'row' }
   let passes = 0
   for (let run = 0; run < runs; run++) {
-    const { verification, tables } = await verifying.run([
-      name,
-      '--mode',
-      modes[run % modes.length] as string,
-    ])
+    const { verification, tables } = await verifying.run([name, '--mode', others[run] ?? 'checksum'])
     expect(verification, JSON.stringify(tables)).toMatchObject({
       state: 'done',
       outcome: 'equal',

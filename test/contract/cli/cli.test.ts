@@ -232,8 +232,8 @@ describe('a pipeline', () => {
     ])
 
     const list = await run('get pipelines')
-    expect(list.stdout).toMatch(/^NAME +STATE +SOURCE +TARGET +LAG +ROWS\/S +GENERATION\n/)
-    expect(list.stdout).toMatch(new RegExp(`^${name} +streaming +src +dst +12 ms +10 +1$`, 'm'))
+    expect(list.stdout).toMatch(/^NAME +STATE +SOURCE +TARGET +LAG +ROWS\/S +VERIFIED +GENERATION\n/)
+    expect(list.stdout).toMatch(new RegExp(`^${name} +streaming +src +dst +12 ms +10 +never +1$`, 'm'))
     expect(JSON.parse((await run(`get pipelines ${name} -o json`)).stdout)).toMatchObject({ generation: 1 })
     // What is read as YAML may be applied as it is.
     const yaml = await run(`get pipelines ${name} -o yaml`)
