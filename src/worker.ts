@@ -12,6 +12,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { type NativeConnection, Worker, type WorkerOptions } from '@temporalio/worker'
+import { createContinuousActivities } from './activities/continuous.ts'
+import { createContinuousEnds } from './activities/continuous-ends.ts'
 import { createControlActivities } from './activities/control.ts'
 import {
   createEngineSupervisor,
@@ -49,6 +51,8 @@ export interface RunWorkerOptions {
   readonly maxPipelines?: number
   /** Verifications and repairs that this worker runs at a time; others wait. Default 4. */
   readonly maxVerifications?: number
+  /** Verifications that follow the log, in this worker. Default 100. */
+  readonly maxContinuous?: number
   /** Limit of the heap of the process that runs the engines, in MiB. Default: as Node decides by the machine's memory. */
   readonly engineHeapMiB?: number
   readonly log?: Log
@@ -61,6 +65,7 @@ const extension = import.meta.url.endsWith('.ts') ? '.ts' : '.js'
 const engineRuntime = fileURLToPath(new URL(`./activities/engine-runtime${extension}`, import.meta.url))
 const retryMs = 1_000
 const defaultMaxVerifications = 4
+const defaultMaxContinuous = 100
 
 /** Resolves when the worker has ended after `signal`. @throws only what no waiting mends, such as an unusable store */
 export const runWorker = async (options: RunWorkerOptions): Promise<void> => {
@@ -172,6 +177,14 @@ const createWorkers = async (
         activities: createVerifyActivities({ store, runtime: createVerifyEnds({ store }) }),
         maxConcurrentActivityTaskExecutions: options.maxVerifications ?? defaultMaxVerifications,
         // As above: a worker that was cut off swallows one attempt for each of its polls.
+        activityTaskPollerBehavior: { type: 'simple-maximum', maximum: 1 },
+        maxHeartbeatThrottleInterval: '500ms',
+      }),
+      await Worker.create({
+        ...shared,
+        taskQueue: queues.watch,
+        activities: createContinuousActivities({ store, runtime: createContinuousEnds() }),
+        maxConcurrentActivityTaskExecutions: options.maxContinuous ?? defaultMaxContinuous,
         activityTaskPollerBehavior: { type: 'simple-maximum', maximum: 1 },
         maxHeartbeatThrottleInterval: '500ms',
       }),

@@ -103,6 +103,12 @@ export type PassResult =
   | { readonly kind: 'superseded' }
   | { readonly kind: 'cancelled' }
 
+/** On the queue `watch`: a verification that follows the log has a place of its own. */
+export interface WatchActivities {
+  /** Reads back what the log touches, from the stored checkpoint on, until it is cancelled or has to begin anew. */
+  followLog(ref: VerificationRef): Promise<PassResult>
+}
+
 export interface VerifyActivities {
   /** Names the tables that are to be compared, in the store. `shards`: those that have any. */
   planVerification(

@@ -121,6 +121,8 @@ export function createVerifyEnds({ store, readers = 2 }: VerifyEndsOptions): Ver
         pausedMs,
         incomplete,
         async *compare(table, { mode, sample }) {
+          if (mode === 'continuous')
+            throw new SyncError('SYNC-9001', 'a run that follows the log compares no table')
           const pair = await pairs.of(table.name)
           const doubts = doubtsOf(reached, table.name)
           let begin = table.cursor ?? table.after
@@ -192,7 +194,7 @@ const shardRefOf = (stored: PipelineGeneration, shard: number): ShardRef | undef
   shardsOf(stored)?.[shard]
 
 /** @throws SyncError SYNC-5104 where a kind of store cannot be compared */
-async function openEnds(stored: PipelineGeneration): Promise<Ends> {
+export async function openEnds(stored: PipelineGeneration): Promise<Ends> {
   const { source: sourceName, target: targetName } = stored.pipeline.spec
   const source = await openSource(await sourceConfigOf(stored))
   try {

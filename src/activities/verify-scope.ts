@@ -117,12 +117,44 @@ export async function planTables(
   return tables
 }
 
+/** A table that is meant, with its pair where both ends can be compared as they are now. */
+export interface MeantTable extends PlannedTable {
+  readonly pair: TablePair | null
+}
+
+/**
+ * The tables that patterns mean, and no ranges of them.
+ * @param isFirst a pattern that means nothing is an error; later its table may have gone
+ * @throws SyncError SYNC-5142
+ */
+export async function meantTables(
+  stored: PipelineGeneration,
+  patterns: readonly string[],
+  source: Source,
+  target: Target,
+  isFirst: boolean,
+): Promise<MeantTable[]> {
+  const all = await tablesInScope(stored, source)
+  const meant = isFirst
+    ? chosen(all, { tables: patterns, ranges: [] }, stored.pipeline.metadata.name)
+    : all.filter(
+        (table) =>
+          patterns.length === 0 || patterns.some((pattern) => matchesTable(pattern, table.source.id)),
+      )
+  const shapes = await target.tables(meant.map(({ target: id }) => id))
+  return meant.map((scoped) => {
+    const shape = shapes.get(tableName(scoped.target))
+    const base = plannedOf(stored, scoped, shape, 0)
+    return { ...base, pair: base.trouble === null ? planned(stored, scoped, shape) : null }
+  })
+}
+
 /** For progress alone; each costs a question. */
 const mostEstimates = 500
 
 function chosen(
   all: readonly ScopedTable[],
-  { tables, ranges }: VerificationRequest,
+  { tables, ranges }: Pick<VerificationRequest, 'tables' | 'ranges'>,
   pipeline: string,
 ): ScopedTable[] {
   const patterns = tables.length === 0 ? ranges.map(({ table }) => table) : tables

@@ -287,7 +287,7 @@ const atOnce = (maxRowsPerSecond: number | null): number =>
   maxRowsPerSecond === null ? rowsAtOnce : Math.max(1, Math.min(rowsAtOnce, maxRowsPerSecond))
 
 /** Heartbeats as long as it works. */
-async function beating<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+export async function beating<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const context = Context.current()
   context.heartbeat()
   const timer = setInterval(() => context.heartbeat(), heartbeatMs)
@@ -341,7 +341,11 @@ async function ended(
   }
 }
 
-const troubleOf = ({ code, message, remedy }: SyncError): VerificationTrouble => ({ code, message, remedy })
+export const troubleOf = ({ code, message, remedy }: SyncError): VerificationTrouble => ({
+  code,
+  message,
+  remedy,
+})
 
-const forgotten = ({ pipeline, number }: VerificationRef): SyncError =>
+export const forgotten = ({ pipeline, number }: VerificationRef): SyncError =>
   new SyncError('SYNC-1101', `verification ${pipeline}-${number} is not there any more`)

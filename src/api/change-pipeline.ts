@@ -13,6 +13,7 @@ import { SyncError } from '../core/errors.ts'
 import type { Change } from '../store/generations.ts'
 import type { PipelineRecord } from '../store/pipelines.ts'
 import type { ApiDeps, Requester } from './context.ts'
+import { followContinuous } from './follow-continuous.ts'
 import { assertAccepted, type Plan, planPipeline } from './plan.ts'
 import { type Reconciled, reconcile } from './reconcile.ts'
 import { recorded } from './recorded.ts'
@@ -68,6 +69,7 @@ export async function changePipeline(
     // One that is stated is set again each time: what a crash left undone is mended by the next apply.
     if (schedule !== undefined || plan.fields.some(({ path }) => isVerifyField(path)))
       await workflows.verifications.schedule(name, schedule ?? null)
+    await followContinuous(deps, record, requester.actor)
     return { ...result, workflow }
   })
 }

@@ -4,6 +4,8 @@ import { resourceName } from '../config/metadata.ts'
 import { SyncError } from '../core/errors.ts'
 import type { Value } from '../core/value.ts'
 import { verificationId } from '../core/verification-control.ts'
+import { differencesIn } from '../core/verification-request.ts'
+import type { ContinuousProgress } from '../store/continuous-runs.ts'
 import type { RepairRun } from '../store/repair-runs.ts'
 import type { Store } from '../store/store.ts'
 import type {
@@ -12,7 +14,12 @@ import type {
   KeptDifference,
   VerificationRecord,
 } from '../store/verifications.ts'
-import type { ComparedTableAnswer, DifferenceAnswer, RepairAnswer } from './verification-wire.ts'
+import type {
+  ComparedTableAnswer,
+  DifferenceAnswer,
+  RepairAnswer,
+  VerificationAnswer,
+} from './verification-wire.ts'
 
 export const runParams = z.object({
   name: resourceName,
@@ -71,7 +78,7 @@ export const comparedTableOf = (
 })
 
 export const differenceResourceOf = (
-  { id, table, kind, key, columns, source, target }: KeptDifference,
+  { id, table, kind, key, columns, source, target, seenAt, healedAt }: KeptDifference,
   compared: ComparedTable | null,
 ): DifferenceAnswer => {
   const names = (compared?.columns ?? []).filter(({ isKey }) => isKey).map((column) => column.source)
@@ -89,8 +96,42 @@ export const differenceResourceOf = (
     columns,
     source,
     target,
+    seenAt,
+    healedAt,
   }
 }
+
+export const continuousAnswerOf = (
+  { request: { continuous } }: Pick<VerificationRecord, 'request'>,
+  progress: ContinuousProgress | null,
+): VerificationAnswer['continuous'] =>
+  continuous === undefined
+    ? null
+    : {
+        settleMs: continuous.settleMs,
+        isOfFile: continuous.isOfFile,
+        changes: progress?.changes ?? 0,
+        rowsRead: progress?.rowsRead ?? 0,
+        healed: progress?.healed ?? 0,
+        beyond: progress?.beyond ?? 0,
+        pendingRows: progress?.pendingRows ?? 0,
+        lagMs: progress?.lagMs ?? 0,
+        oldestMs: progress?.oldestMs ?? 0,
+        position: progress?.position ?? null,
+        checkpoint: tokenOf(progress?.checkpoint ?? null),
+        updatedAt: progress?.updatedAt ?? null,
+      }
+
+/** A checkpoint is stored with what a reader needs to go on in the middle of a transaction; people are shown the place. */
+const tokenOf = (checkpoint: string | null): string | null =>
+  checkpoint === null ? null : (JSON.parse(checkpoint) as { token: string }).token
+
+/** What a run that goes on has found so far, where that is all that it will ever tell. */
+export const differsNow = ({
+  request,
+  tally,
+}: Pick<VerificationRecord, 'request' | 'tally'>): 'different' | null =>
+  request.mode === 'continuous' && differencesIn(tally) > 0 ? 'different' : null
 
 /** Key values for people: bytes beyond ASCII as they would stand in UTF-8. */
 const keyText = (key: readonly Value[] | null): string | null =>

@@ -10,7 +10,10 @@ const keyText = z.array(z.string()).min(1).max(16)
 
 export const verificationAsked = z
   .strictObject({
-    mode: z.enum(['count', 'checksum', 'row']).optional(),
+    mode: z.enum(['count', 'checksum', 'row', 'continuous']).optional(),
+    settleMs: z.int().min(0).max(86_400_000).optional().openapi({
+      description: 'Of mode continuous: a row is read back when its last change is so old.',
+    }),
     tables: z
       .array(tablePattern)
       .max(10_000)
@@ -83,6 +86,23 @@ const repair = z
   })
   .openapi('Repair')
 
+const continuous = z
+  .object({
+    settleMs: count,
+    isOfFile: z.boolean().openapi({ description: 'Asked for by spec.verify.continuous.' }),
+    changes: count.openapi({ description: 'Changes of rows that the log had.' }),
+    rowsRead: count,
+    healed: count.openapi({ description: 'Rows that differed and were found equal later.' }),
+    beyond: count.openapi({ description: 'Differences that were found and are not kept.' }),
+    pendingRows: count.openapi({ description: 'Rows that wait to be read back.' }),
+    lagMs: count.openapi({ description: 'How far the reader of the log is behind; 0: all of it is read.' }),
+    oldestMs: count.openapi({ description: 'Age of the oldest change that is not read back.' }),
+    position: z.string().nullable().openapi({ description: 'Where the reader of the log stands.' }),
+    checkpoint: z.string().nullable().openapi({ description: 'All before is read back.' }),
+    updatedAt: time.nullable(),
+  })
+  .openapi('ContinuousVerification')
+
 export const verificationResource = z
   .object({
     id: z.string().openapi({ description: 'The pipeline’s name and the number of the run, as shop-12.' }),
@@ -91,7 +111,7 @@ export const verificationResource = z
     origin: z.enum(['person', 'schedule']),
     actor: z.string(),
     generation: z.int().openapi({ description: 'Of the pipeline, when it was asked for.' }),
-    mode: z.enum(['count', 'checksum', 'row']),
+    mode: z.enum(['count', 'checksum', 'row', 'continuous']),
     tablesAsked: z.array(z.string()).readonly(),
     sample: z.number(),
     maxDifferences: z.int(),
@@ -111,6 +131,7 @@ export const verificationResource = z
     tally,
     tables: z.object({ total: count, done: count, notCompared: count }),
     repair: repair.nullable().openapi({ description: 'The newest repair of what it found.' }),
+    continuous: continuous.nullable().openapi({ description: 'Of mode continuous, how far it is.' }),
   })
   .openapi('Verification')
 
@@ -150,6 +171,10 @@ export const differenceResource = z
     columns: z.array(z.string()).readonly().openapi({ description: 'Columns that differ.' }),
     source: image.openapi({ description: 'The row, by the source’s column names; null: not there.' }),
     target: image.openapi({ description: 'The row, by the source’s column names; null: not there.' }),
+    seenAt: time.nullable().openapi({ description: 'Of mode continuous: when it was seen first.' }),
+    healedAt: time
+      .nullable()
+      .openapi({ description: 'Of mode continuous: since when the row is equal again.' }),
   })
   .openapi('Difference')
 

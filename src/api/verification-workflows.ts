@@ -11,6 +11,7 @@ import {
 } from '@temporalio/client'
 import { taskQueues } from '../core/pipeline-control.ts'
 import {
+  continuousWorkflowType,
   type RepairInput,
   repairWorkflowId,
   repairWorkflowType,
@@ -23,7 +24,7 @@ import {
 
 export interface VerificationWorkflows {
   /** Starts the workflow; one that runs already is left as it is. */
-  start(run: { pipeline: string; number: number; workflow: string }): Promise<void>
+  start(run: { pipeline: string; number: number; workflow: string; request: { mode: string } }): Promise<void>
   startRepair(repair: Omit<RepairInput, 'taskQueuePrefix'>): Promise<void>
   /** Waits for the end, at most 10 s. false: there is no such workflow (that runs). */
   cancel(workflowId: string, actor: string): Promise<boolean>
@@ -66,10 +67,11 @@ export function createVerificationWorkflows(calls: TemporalCalls): VerificationW
     )) !== null
 
   return {
-    async start({ pipeline, number, workflow: workflowId }) {
+    async start({ pipeline, number, workflow: workflowId, request }) {
+      const type = request.mode === 'continuous' ? continuousWorkflowType : verificationWorkflowType
       const input: VerificationInput = { pipeline, number, ...prefixed }
       await call(() =>
-        workflow.start(verificationWorkflowType, {
+        workflow.start(type, {
           workflowId,
           taskQueue,
           args: [input],

@@ -51,6 +51,7 @@ export function verificationText(run: VerificationAnswer, tables: readonly Compa
     ['State', outcome === null ? state : `${state}: ${outcomeText(run)}`],
     ['Mode', `${mode}${sample < 1 ? `, a sample of ${Number((sample * 100).toFixed(4))} %` : ''}`],
     ['Time', timeText(run)],
+    ...continuousLines(run),
     [
       'Aligned',
       `${run.passes} ${run.passes === 1 ? 'time' : 'times'}; the stream stood still for ${lagText(run.longestPauseMs)} at most`,
@@ -76,6 +77,26 @@ export function verificationText(run: VerificationAnswer, tables: readonly Compa
     )
   }
   return parts.join('\n\n')
+}
+
+function continuousLines({ continuous }: VerificationAnswer): [string, string][] {
+  if (continuous === null) return []
+  const { settleMs, changes, rowsRead, healed, beyond, pendingRows, lagMs, oldestMs, checkpoint } = continuous
+  const waits =
+    pendingRows === 0 ? 'none waits' : `${countText(pendingRows)} wait, the oldest for ${lagText(oldestMs)}`
+  const lines: [string, string][] = [
+    [
+      'Read back',
+      `${countText(rowsRead)} rows of ${countText(changes)} changes, ${lagText(settleMs)} after the last one; ${waits}`,
+    ],
+    [
+      'Log',
+      `${lagMs === 0 ? 'all of it is read' : `${lagText(lagMs)} behind`}; all is read back up to ${checkpoint ?? '-'}`,
+    ],
+  ]
+  if (healed > 0) lines.push(['Equal again', `${countText(healed)} rows that differed`])
+  if (beyond > 0) lines.push(['Not kept', `${countText(beyond)} differences`])
+  return lines
 }
 
 const outcomeText = ({ outcome, tables }: VerificationAnswer): string =>
@@ -137,6 +158,8 @@ export function differenceText({
   columns,
   source,
   target,
+  seenAt,
+  healedAt,
 }: DifferenceAnswer): string {
   const where = Object.entries(key)
     .map(([column, value]) => `${column}=${cellText(value)}`)
@@ -146,8 +169,11 @@ export function differenceText({
   const rows = shown
     .filter((column) => source === null || target === null || marked.size === 0 || marked.has(column))
     .map((column) => [`  ${column}`, sideText(source, column), sideText(target, column)])
-  return `#${id} ${name} ${where}: ${kinds[kind]}\n${table(['  COLUMN', 'SOURCE', 'TARGET'], rows)}`
+  return `#${id} ${name} ${where}: ${kinds[kind]}${timesText(seenAt, healedAt)}\n${table(['  COLUMN', 'SOURCE', 'TARGET'], rows)}`
 }
+
+const timesText = (seenAt: string | null, healedAt: string | null): string =>
+  `${seenAt === null ? '' : `, seen at ${seenAt}`}${healedAt === null ? '' : `, equal again since ${healedAt}`}`
 
 const sideText = (image: DifferenceAnswer['source'], column: string): string =>
   image === null ? '-' : cellText(image[column] ?? null)

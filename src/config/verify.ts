@@ -4,6 +4,7 @@
  * None of it touches the stream: a change of it is in place.
  */
 import { z } from 'zod'
+import { SyncError } from '../core/errors.ts'
 import type { VerificationRequest } from '../core/verification-request.ts'
 import { cronMistake } from './cron.ts'
 import { comparisonRule } from './verification.ts'
@@ -45,6 +46,30 @@ export const verifySpec = z
     maxDifferences: z.int().min(1).max(100_000).default(1_000).meta({
       description: 'Differing rows of a table that are kept to be shown and repaired; others are counted.',
     }),
+    continuous: z
+      .strictObject({
+        settleMs: z.int().min(0).max(86_400_000).default(5_000).meta({
+          description: 'A row is read back when its last change is so old; what differs is shown no sooner.',
+        }),
+        tables: z.array(tablePattern).max(10_000).default([]).meta({
+          description: 'Source tables whose changes are read back, as schema.table; none: all of them.',
+        }),
+        maxPendingRows: z.int().min(1_000).max(10_000_000).default(100_000).meta({
+          description:
+            'The reader of the log stops, and its lag grows, when so many rows wait to be read back.',
+        }),
+        maxRowsPerSecond: z.int().min(1).max(1_000_000).default(5_000).meta({
+          description: 'Most rows per second that are read back at either end.',
+        }),
+        recheckMs: z.int().min(1_000).max(86_400_000).default(30_000).meta({
+          description: 'Rows that differ are looked at again so often, whether they change or not.',
+        }),
+      })
+      .optional()
+      .meta({
+        description:
+          'Every row that the log touches is read back at both ends, as long as this stands here: a verification in mode continuous.',
+      }),
     columns: z.array(comparisonRule).max(1_000).default([]).meta({
       description: 'Columns that are not to be compared exactly; the first rule that matches holds.',
     }),
@@ -87,6 +112,26 @@ export const requestOf = ({ mode, tables, sample, maxDifferences }: VerifySpec):
   sample,
   maxDifferences,
 })
+
+/** What a continuous verification is asked for, by the file or by a person. */
+export function continuousRequestOf(
+  { maxDifferences, continuous }: VerifySpec,
+  isOfFile: boolean,
+): VerificationRequest {
+  const { tables, ...settings } = continuous ?? verifySpec.parse({ continuous: {} }).continuous ?? never()
+  return {
+    mode: 'continuous',
+    tables,
+    ranges: [],
+    sample: 1,
+    maxDifferences,
+    continuous: { ...settings, isOfFile },
+  }
+}
+
+const never = (): never => {
+  throw new SyncError('SYNC-9001', 'defaults are not there')
+}
 
 /** Does the field say how the pipeline is verified, and nothing of its stream? */
 export const isVerifyField = (path: string): boolean => /^spec\.verify(?=$|[.[])/.test(path)

@@ -459,6 +459,17 @@ export interface VerifiableTarget {
   openSnapshots(count: number): Promise<Snapshots>
   /** Rows as they are now, by key; the row filter plays no part, so that a row which left the scope is seen. */
   rowsNow(end: ComparedEnd, keys: readonly (readonly Value[])[]): Promise<readonly ComparedRow[]>
+  /** Where the engine that writes under this name stands, without waiting for it; null: it has never written here. */
+  standing(pipeline: string): Promise<Standing | null>
+}
+
+export interface Standing {
+  /** All up to here is at the target; of a batch under way its beginning. */
+  readonly position: Position
+  /** While this is the same, no table has begun to be loaded anew, emptied, or carried after it was parked. */
+  readonly session: string
+  readonly load: readonly LoadProgress[]
+  readonly parked: readonly ParkedTable[]
 }
 
 export interface Snapshots {

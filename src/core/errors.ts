@@ -574,6 +574,20 @@ export const catalogue = {
     remedy:
       'Nothing to do: it is asked for again. Its rows are written as the source has them, or not at all.',
   },
+  'SYNC-5130': {
+    disposition: 'retry',
+    scope: 'runtime',
+    title: 'What the log says is not at the target yet, so it cannot be read back',
+    remedy:
+      'Nothing to do for the verification: it waits. See with `syncline status NAME` why the pipeline does not stream, or how far it is behind.',
+  },
+  'SYNC-5131': {
+    disposition: 'reject',
+    scope: 'api',
+    title: 'What is asked for does not go with the mode of the verification',
+    remedy:
+      'Ranges of keys and samples are for the modes checksum, count and row; a delay is for continuous, which follows whole tables.',
+  },
   // 5140 to 5159 what people ask of verifications and repairs
   'SYNC-5140': {
     disposition: 'reject',

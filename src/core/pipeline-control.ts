@@ -13,10 +13,17 @@ export const pipelineWorkflowId = (pipeline: string): string => `pipeline/${pipe
 /** Task queues by role. The prefix keeps installations (and tests) apart that share a namespace. */
 export const taskQueues = (
   prefix = '',
-): { readonly control: string; readonly stream: string; readonly verify: string } => ({
+): {
+  readonly control: string
+  readonly stream: string
+  readonly verify: string
+  /** Of the verify workers too, with room of its own: what never ends must not keep the rest from its turn. */
+  readonly watch: string
+} => ({
   control: `${prefix}syncline-control`,
   stream: `${prefix}syncline-stream`,
   verify: `${prefix}syncline-verify`,
+  watch: `${prefix}syncline-watch`,
 })
 
 export const updateNames = {

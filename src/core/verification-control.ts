@@ -6,6 +6,7 @@
  */
 export const verificationWorkflowType = 'verification'
 export const repairWorkflowType = 'repair'
+export const continuousWorkflowType = 'continuousVerification'
 
 /** One workflow per run. */
 export const verificationWorkflowId = (pipeline: string, number: number): string =>

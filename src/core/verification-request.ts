@@ -1,12 +1,12 @@
 /**
  * What a verification is asked for, and what its counts come to. Pure.
  */
-import type { ComparisonTally, VerifyMode } from './verification.ts'
+import type { ComparisonTally, RunMode } from './verification.ts'
 import type { VerificationOutcome } from './verification-control.ts'
 
 /** What is asked for; `null` and empty lists: everything. */
 export interface VerificationRequest {
-  readonly mode: VerifyMode
+  readonly mode: RunMode
   /** Patterns as `schema.table` over the source's tables. */
   readonly tables: readonly string[]
   /** Parts of tables, as people write key values. A table with ranges is compared in these alone. */
@@ -15,6 +15,20 @@ export interface VerificationRequest {
   readonly sample: number
   /** Differing rows kept of a table, with both images; those beyond it are counted. */
   readonly maxDifferences: number
+  /** Of mode continuous. */
+  readonly continuous?: ContinuousRequest
+}
+
+export interface ContinuousRequest {
+  /** A row is read back when its last change is so old. */
+  readonly settleMs: number
+  /** The reader of the log stops when so many rows wait to be read back. */
+  readonly maxPendingRows: number
+  readonly maxRowsPerSecond: number
+  /** Rows that differ are looked at again so often. */
+  readonly recheckMs: number
+  /** The pipeline's file asks for it: it ends when the file does not any more. */
+  readonly isOfFile: boolean
 }
 
 export interface RequestedRange {

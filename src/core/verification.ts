@@ -11,6 +11,9 @@ import type { Value } from './value.ts'
  */
 export type VerifyMode = 'count' | 'checksum' | 'row'
 
+/** continuous: every row that the log touches is read back, until somebody ends it (docs/adr/0009). */
+export type RunMode = VerifyMode | 'continuous'
+
 /** What is wrong with a row. `unsettled`: it changed too often to be told. */
 export type DifferenceKind = 'different' | 'only-source' | 'only-target' | 'unsettled'
 

@@ -296,4 +296,25 @@ export const migrations: readonly string[] = [
   DROP TABLE repaired_rows;
   ALTER TABLE repaired_rows_with_reasons RENAME TO repaired_rows;
   `,
+  `
+  -- Verifications that follow the log: how far each is. Of their differences it is kept when they were seen, and when they were gone.
+  CREATE TABLE continuous_verifications (
+    pipeline TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    checkpoint TEXT,
+    position TEXT,
+    changes INTEGER NOT NULL DEFAULT 0,
+    rows_read INTEGER NOT NULL DEFAULT 0,
+    healed INTEGER NOT NULL DEFAULT 0,
+    beyond INTEGER NOT NULL DEFAULT 0,
+    pending_rows INTEGER NOT NULL DEFAULT 0,
+    lag_ms INTEGER NOT NULL DEFAULT 0,
+    oldest_ms INTEGER NOT NULL DEFAULT 0,
+    updated_at TEXT,
+    PRIMARY KEY (pipeline, number),
+    FOREIGN KEY (pipeline, number) REFERENCES verifications (pipeline, number) ON DELETE CASCADE
+  ) STRICT, WITHOUT ROWID;
+  ALTER TABLE verification_differences ADD COLUMN seen_at TEXT;
+  ALTER TABLE verification_differences ADD COLUMN healed_at TEXT;
+  `,
 ]

@@ -142,7 +142,7 @@ const selectRepair = `SELECT r.*, ${countOf('total', '')}, ${countOf('pending', 
   ${countOf('verified_different', " AND w.verified = 'different'")},
   ${countOf('unsettled', " AND w.verified = 'unsettled'")} FROM repairs r`
 /** Differences of a run that are to be repaired. A row that was never told is told by the next verification. */
-const dueDifferences = `FROM verification_differences d WHERE d.pipeline = ? AND d.number = ? AND d.kind <> 'unsettled'
+const dueDifferences = `FROM verification_differences d WHERE d.pipeline = ? AND d.number = ? AND d.kind <> 'unsettled' AND d.healed_at IS NULL
   AND NOT EXISTS (SELECT 1 FROM repaired_rows w WHERE w.pipeline = d.pipeline AND w.number = d.number
     AND w.difference = d.id AND w.verified = 'equal')`
 

@@ -8,6 +8,7 @@
 import { type AlignmentStore, createAlignmentStore } from './alignments.ts'
 import { type AuditLog, createAuditLog } from './audit.ts'
 import { type CheckWarningStore, createCheckWarningStore } from './check-warnings.ts'
+import { type ContinuousRunStore, createContinuousRunStore } from './continuous-runs.ts'
 import { type Database, openDatabase } from './database.ts'
 import { createEndpointStore, type EndpointStore } from './endpoints.ts'
 import { createParkedTableStore, type ParkedTableStore } from './parked-tables.ts'
@@ -25,6 +26,7 @@ export interface Store {
   readonly parkedTables: ParkedTableStore
   readonly alignments: AlignmentStore
   readonly verifications: VerificationStore
+  readonly continuousRuns: ContinuousRunStore
   readonly repairRuns: RepairRunStore
   readonly repairs: RepairStore
   readonly checkWarnings: CheckWarningStore
@@ -103,6 +105,7 @@ export function openStore(path: string, now: () => Date = () => new Date()): Sto
     repairs: createRepairStore(database),
     checkWarnings: createCheckWarningStore(database),
     verifications: createVerificationStore(database, now),
+    continuousRuns: createContinuousRunStore(database, now),
     repairRuns: createRepairRunStore(database, now),
     write: (body) => database.write(body),
     dataVersion: () => dataVersionOf(database),

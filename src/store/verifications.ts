@@ -98,6 +98,9 @@ export interface ComparedSegment {
 export interface KeptDifference extends Difference {
   readonly id: number
   readonly ordinal: number
+  /** Of a continuous verification, ISO 8601, UTC: when it was read unequal first, and when it was found equal again. */
+  readonly seenAt: string | null
+  readonly healedAt: string | null
 }
 
 /** What one step adds to a table. */
@@ -177,6 +180,8 @@ export interface VerificationStore {
   prune(pipeline: string, keep: number): void
   /** A run that could not be started. */
   forget(run: RunKey): void
+  /** Asks a run for something else, from its next attempt on. */
+  ask(run: RunKey, request: VerificationRequest): void
 }
 
 const tallyColumns = ['rows_compared', 'equal', 'different', 'only_source', 'only_target', 'unsettled']
@@ -216,9 +221,13 @@ export function createVerificationStore(database: Database, now: () => Date): Ve
             ? undefined
             : database.get(`${selectRun} WHERE v.workflow = ? AND v.pipeline = ?`, workflow, pipeline)
         if (known !== undefined) return recordOf(known)
+        // One that follows the log goes on beside the others.
+        const isContinuous = request.mode === 'continuous' ? 1 : 0
         const open = database.get(
-          `SELECT number FROM verifications WHERE pipeline = ? AND ${isOpen}`,
+          `SELECT number FROM verifications WHERE pipeline = ? AND ${isOpen}
+             AND (json_extract(request, '$.mode') = 'continuous') = ?`,
           pipeline,
+          isContinuous,
         )
         if (open !== undefined) {
           const id = verificationId(pipeline, Number(open['number']))
@@ -464,6 +473,15 @@ export function createVerificationStore(database: Database, now: () => Date): Ve
           keepRuns,
         )
       }),
+    ask: ({ pipeline, number }, request) =>
+      database.write(() => {
+        database.run(
+          'UPDATE verifications SET request = ? WHERE pipeline = ? AND number = ?',
+          JSON.stringify(request),
+          pipeline,
+          number,
+        )
+      }),
     forget: ({ pipeline, number }) =>
       database.write(() => {
         database.run('DELETE FROM verifications WHERE pipeline = ? AND number = ?', pipeline, number)
@@ -612,4 +630,6 @@ const differenceOf = (row: SqlRow): KeptDifference => ({
   columns: JSON.parse(String(row['columns'])) as string[],
   source: jsonOf<Record<string, string | null>>(row['source']),
   target: jsonOf<Record<string, string | null>>(row['target']),
+  seenAt: textOf(row['seen_at']),
+  healedAt: textOf(row['healed_at']),
 })

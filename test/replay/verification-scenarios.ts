@@ -88,6 +88,30 @@ export const verificationScenarios: Readonly<Record<string, Live>> = {
     return { handle }
   },
 
+  async 'continuous-cancelled'(rig) {
+    const begun = Promise.withResolvers<void>()
+    const run = await rig.watch(rig.pipeline({ ...healthyEnds, follow: async () => begun.resolve() }))
+    await begun.promise
+    await run.handle.executeUpdate('cancel', { args: [{ actor: 'carl' }] })
+    return run
+  },
+
+  // Waits twice, goes on as new, and ends with what nobody can mend by waiting.
+  async 'continuous-waits'(rig) {
+    let passes = 0
+    return rig.watch(
+      rig.pipeline({
+        ...healthyEnds,
+        follow: async () => {
+          passes++
+          if (passes <= 2) throw new SyncError('SYNC-2101', 'the source is away')
+          throw new SyncError('SYNC-2204', 'the log was purged')
+        },
+      }),
+      { passesPerRun: 2 },
+    )
+  },
+
   async 'repair-approved'(rig) {
     const { name, number } = await different(rig)
     const run = await rig.repair(name, number, { needsApproval: true, passesPerRun: 1 })

@@ -76,7 +76,7 @@ export function mountRepairs(app: OpenAPIHono<ApiEnv>, { store, workflows }: Api
         const { maxRowsPerSecond } = await parsedBody(c, repairAsked)
         const run = existingRun(store, params)
         const id = verificationId(run.pipeline, run.number)
-        if (openVerificationStates.includes(run.state)) {
+        if (openVerificationStates.includes(run.state) && run.request.mode !== 'continuous') {
           throw new SyncError('SYNC-5145', `${id} still compares`, {
             remedy: `Wait until it has ended, or end it with \`syncline verify cancel ${id}\`; what it found until then can be repaired.`,
           })

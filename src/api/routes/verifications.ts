@@ -5,7 +5,7 @@
  * newest runs (spec.verify.keepRuns).
  */
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi'
-import { requestOf, verifySettings } from '../../config/verify.ts'
+import { continuousRequestOf, requestOf, verifySettings } from '../../config/verify.ts'
 import { SyncError } from '../../core/errors.ts'
 import { openVerificationStates, repairWorkflowId, verificationId } from '../../core/verification-control.ts'
 import type { VerificationRecord } from '../../store/verifications.ts'
@@ -15,7 +15,9 @@ import { documentBody, nameParam, parsedBody, problems } from '../request.ts'
 import { statusOfPipeline } from '../status.ts'
 import {
   comparedTableOf,
+  continuousAnswerOf,
   differenceResourceOf,
+  differsNow,
   existingRun,
   pageQuery,
   repairAnswerOf,
@@ -25,6 +27,7 @@ import {
   comparedTable,
   differenceResource,
   type VerificationAnswer,
+  type VerificationAsked,
   verificationAsked,
   verificationResource,
 } from '../verification-wire.ts'
@@ -56,6 +59,9 @@ export function mountVerifications(app: OpenAPIHono<ApiEnv>, deps: ApiDeps): voi
       sample: request.sample,
       maxDifferences: request.maxDifferences,
       repair: newest === undefined ? null : repairAnswerOf(newest),
+      continuous: continuousAnswerOf(record, store.continuousRuns.get(record)),
+      // One that follows the log has no end of its own: what differs now counts.
+      outcome: record.outcome ?? differsNow(record),
     }
   }
 
@@ -77,14 +83,22 @@ export function mountVerifications(app: OpenAPIHono<ApiEnv>, deps: ApiDeps): voi
         requester,
         { action: 'verify', kind: 'Pipeline', name },
         async (done) => {
-          const { ranges, ...asked } = await parsedBody(c, verificationAsked)
+          const { ranges, settleMs, ...asked } = await parsedBody(c, verificationAsked)
           const found = store.pipelines.get(name)
           if (found === null) throw new SyncError('SYNC-1101', `there is no pipeline ${name}`)
+          const settings = verifySettings(found.document.spec.verify)
+          const isContinuous = asked.mode === 'continuous'
+          assertFitting(isContinuous, { ranges, settleMs, sample: asked.sample })
           await workflows.ping()
-          assertStreams(name, await statusOfPipeline(deps, name))
+          // One that follows the log waits for the stream, however long.
+          if (!isContinuous) assertStreams(name, await statusOfPipeline(deps, name))
+          const base = isContinuous ? continuousRequestOf(settings, false) : requestOf(settings)
           const request = {
-            ...requestOf(verifySettings(found.document.spec.verify)),
+            ...base,
             ...Object.fromEntries(Object.entries(asked).filter(([, value]) => value !== undefined)),
+            ...(base.continuous === undefined || settleMs === undefined
+              ? {}
+              : { continuous: { ...base.continuous, settleMs } }),
             ranges: (ranges ?? []).map(({ table, after, upTo }) => ({
               table,
               after: after ?? null,
@@ -272,6 +286,17 @@ export function mountVerifications(app: OpenAPIHono<ApiEnv>, deps: ApiDeps): voi
       remedy: 'Start one with `syncline worker --role verify`.',
     }
   }
+}
+
+/** @throws SyncError SYNC-5131 */
+function assertFitting(
+  isContinuous: boolean,
+  { ranges, settleMs, sample }: Pick<VerificationAsked, 'ranges' | 'settleMs' | 'sample'>,
+): void {
+  if (isContinuous && (ranges !== undefined || sample !== undefined))
+    throw new SyncError('SYNC-5131', 'mode continuous takes no ranges of keys and no sample')
+  if (!isContinuous && settleMs !== undefined)
+    throw new SyncError('SYNC-5131', 'a delay is for mode continuous alone')
 }
 
 const aligning = new Set(['loading', 'catching-up', 'streaming'])

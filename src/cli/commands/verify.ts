@@ -21,7 +21,8 @@ import {
 import { exitOfRepair, exitOfVerification, waitForRepair, waitForVerification } from '../verification-wait.ts'
 
 interface RunOptions {
-  readonly mode?: 'count' | 'checksum' | 'row'
+  readonly mode?: 'count' | 'checksum' | 'row' | 'continuous'
+  readonly settle?: number
   readonly table?: string[]
   readonly range?: Range[]
   readonly sample?: number
@@ -63,8 +64,14 @@ function addRun(verify: Command, context: CommandContext): void {
     .addOption(
       new Option(
         '--mode <mode>',
-        'checksum: digests, rows only where they differ; count: numbers of rows; row: every row',
-      ).choices(['count', 'checksum', 'row']),
+        'checksum: digests, rows only where they differ; count: numbers of rows; row: every row; continuous: every row that the log touches, until it is cancelled',
+      ).choices(['count', 'checksum', 'row', 'continuous']),
+    )
+    .addOption(
+      new Option(
+        '--settle <duration>',
+        'of mode continuous: a row is read back when its last change is so old, like 5s',
+      ).argParser(parseDuration),
     )
     .option('--table <pattern...>', 'source tables as schema.table; * stands for any run of characters')
     .addOption(
@@ -84,16 +91,18 @@ function addRun(verify: Command, context: CommandContext): void {
     .action(async (name: string, _: unknown, command: Command) => {
       const options = optionsOf<RunOptions>(command)
       const client = clientOf(context, command)
-      const { mode, table, range, sample, maxDifferences } = options
+      const { mode, settle, table, range, sample, maxDifferences } = options
       const started = await client.verify(name, {
         ...(mode === undefined ? {} : { mode }),
+        ...(settle === undefined ? {} : { settleMs: settle }),
         ...(table === undefined ? {} : { tables: table }),
         ...(range === undefined ? {} : { ranges: range }),
         ...(sample === undefined ? {} : { sample }),
         ...(maxDifferences === undefined ? {} : { maxDifferences }),
       })
-      if (!options.wait) {
+      if (!options.wait || started.mode === 'continuous') {
         const { output } = options
+        if (started.mode === 'continuous') tellOpen(context, started)
         return context.terminal.data(
           output === 'table' ? `verification/${started.id} started` : encoded(started, output),
         )

@@ -20,6 +20,8 @@ export async function openMysqlTarget(config: MysqlEndpoint): Promise<Target> {
   const open = () => connect(config, 'admin', { side: 'target' })
   const pool = createConnectionPool(open, { first: await open() })
   const pressure = createPressureGauge(config, 'target')
+  const openReader = () => connect(config, 'read', { side: 'target' })
+  const readers = createConnectionPool(openReader)
   const sinks = new Set<Sink>()
   return {
     async tables(ids) {
@@ -50,7 +52,7 @@ export async function openMysqlTarget(config: MysqlEndpoint): Promise<Target> {
         throw failure
       }
     },
-    verify: createVerifiableTarget(() => connect(config, 'read', { side: 'target' })),
+    verify: createVerifiableTarget(openReader, readers),
     pressure,
     neededChanges: (request) => pool.use((connection) => readNeededChanges(connection, request)),
     async hasRows(table) {
@@ -68,6 +70,7 @@ export async function openMysqlTarget(config: MysqlEndpoint): Promise<Target> {
     async close() {
       await Promise.all([...sinks].map((sink) => sink.close()))
       await pressure.close()
+      await readers.close()
       await pool.close()
     },
   }

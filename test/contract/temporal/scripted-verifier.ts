@@ -7,6 +7,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Client, Connection, type WorkflowHandle } from '@temporalio/client'
 import { NativeConnection, Worker } from '@temporalio/worker'
+import { createContinuousActivities } from '../../../src/activities/continuous.ts'
+import type { ContinuousRun } from '../../../src/activities/continuous-ends.ts'
 import { createVerificationControlActivities } from '../../../src/activities/verification-control.ts'
 import { createVerifyActivities } from '../../../src/activities/verify.ts'
 import type {
@@ -16,9 +18,11 @@ import type {
   VerifyPass,
   VerifyRuntime,
 } from '../../../src/activities/verify-runtime.ts'
+import { continuousRequestOf, verifySettings } from '../../../src/config/verify.ts'
 import { taskQueues } from '../../../src/core/pipeline-control.ts'
 import type { Difference } from '../../../src/core/verification.ts'
 import {
+  continuousWorkflowType,
   repairWorkflowId,
   repairWorkflowType,
   verificationWorkflowType,
@@ -38,6 +42,8 @@ export interface ScriptedEnds {
   compare(table: ComparedTable, signal: AbortSignal): AsyncIterable<PassStep>
   settle(key: readonly unknown[]): Promise<Omit<SettledRow, 'key'>>
   repair: RowsAtEnds['repair']
+  /** What follows the log; until the run's signal, or what it throws. */
+  follow?(run: ContinuousRun): Promise<void>
 }
 
 export const table = (name: string, more: Partial<PlannedTable> = {}): PlannedTable => ({
@@ -108,6 +114,8 @@ export interface ScriptedVerifier {
   pipeline(ends: ScriptedEnds, spec?: Record<string, unknown>): string
   /** Asks for a verification and starts its workflow. */
   verify(name: string, input?: { passesPerRun?: number }): Promise<{ number: number; handle: WorkflowHandle }>
+  /** Asks for a verification that follows the log. */
+  watch(name: string, input?: { passesPerRun?: number }): Promise<{ number: number; handle: WorkflowHandle }>
   repair(
     name: string,
     number: number,
@@ -180,15 +188,44 @@ export async function startScriptedVerifier(temporal: {
       activities: createVerificationControlActivities({ store }),
     }),
   )
-  const startWorker = async () =>
-    start(
-      await Worker.create({
-        ...shared,
-        taskQueue: queues.verify,
-        activities: createVerifyActivities({ store, runtime }),
-        maxHeartbeatThrottleInterval: '100ms',
-      }),
-    )
+  const watching = createContinuousActivities({
+    store,
+    runtime: {
+      async follow(stored, run) {
+        await of(stored.pipeline.metadata.name).follow?.(run)
+        await new Promise((_, reject) => {
+          run.signal.addEventListener('abort', () => reject(run.signal.reason as Error))
+          if (run.signal.aborted) reject(run.signal.reason as Error)
+        })
+        throw new Error('never')
+      },
+    },
+  })
+  const startWorker = async () => {
+    const both = [
+      start(
+        await Worker.create({
+          ...shared,
+          taskQueue: queues.verify,
+          activities: createVerifyActivities({ store, runtime }),
+          maxHeartbeatThrottleInterval: '100ms',
+        }),
+      ),
+      start(
+        await Worker.create({
+          ...shared,
+          taskQueue: queues.watch,
+          activities: watching,
+          maxHeartbeatThrottleInterval: '100ms',
+        }),
+      ),
+    ]
+    return {
+      async end() {
+        await Promise.all(both.map((worker) => worker.end()))
+      },
+    }
+  }
 
   return {
     store,
@@ -210,6 +247,21 @@ export async function startScriptedVerifier(temporal: {
         request: { mode: 'checksum', tables: [], ranges: [], sample: 1, maxDifferences: 100 },
       })
       const handle = await client.workflow.start(verificationWorkflowType, {
+        workflowId: workflow,
+        taskQueue: queues.control,
+        args: [{ pipeline: name, number, taskQueuePrefix: prefix, ...input }],
+      })
+      return { number, handle }
+    },
+    async watch(name, input = {}) {
+      const { number, workflow } = store.verifications.create({
+        pipeline: name,
+        origin: 'person',
+        actor: 'ann',
+        generation: 1,
+        request: continuousRequestOf(verifySettings(undefined), false),
+      })
+      const handle = await client.workflow.start(continuousWorkflowType, {
         workflowId: workflow,
         taskQueue: queues.control,
         args: [{ pipeline: name, number, taskQueuePrefix: prefix, ...input }],

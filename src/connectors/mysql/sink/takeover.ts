@@ -7,6 +7,7 @@
  * rows with the old owner or the new one, and either can be taken over again.
  */
 import { SyncError } from '../../../core/errors.ts'
+import type { Row } from '../../../core/value.ts'
 import type { LoadProgress, Resume, UnfinishedBatch } from '../../contract.ts'
 import type { Connection } from '../connection.ts'
 import { classify } from '../errors.ts'
@@ -64,7 +65,7 @@ async function createTables(connection: Connection): Promise<void> {
   }
 }
 
-interface Mark {
+export interface Mark {
   readonly slot: number
   readonly epoch: bigint
   readonly batch: number
@@ -76,18 +77,20 @@ interface Mark {
   readonly planDigest: string
   readonly connectionId: number | null
   readonly ageSeconds: number
+  /** Another one after every takeover. */
+  readonly owner: string
 }
 
 /** @param before statements in the same packet */
-async function readMarks(
+export async function readMarks(
   connection: Connection,
-  { pipeline }: Ownership,
+  { pipeline }: Pick<Ownership, 'pipeline'>,
   locking: '' | 'FOR UPDATE',
   before = '',
 ): Promise<readonly Mark[]> {
   const { rows } = await connection.query(
     `${before}SELECT slot, epoch, batch, part, from_position, to_position, lanes, phases, plan_digest, connection_id, ` +
-      `TIMESTAMPDIFF(SECOND, updated_at, CURRENT_TIMESTAMP) FROM ${markTable} ` +
+      `TIMESTAMPDIFF(SECOND, updated_at, CURRENT_TIMESTAMP), owner FROM ${markTable} ` +
       `WHERE pipeline = ${textLiteral(pipeline)} ORDER BY slot ${locking}`,
   )
   return rows.map((row) => ({
@@ -102,6 +105,7 @@ async function readMarks(
     planDigest: row[8] as string,
     connectionId: row[9] === null ? null : Number(row[9]),
     ageSeconds: Number(row[10]),
+    owner: row[11] as string,
   }))
 }
 
@@ -157,10 +161,7 @@ async function lockAndTake(deps: TakeoverDeps, ownership: Ownership): Promise<Re
   if (stands.position === null) await connection.query(`DELETE FROM ${changeTable} WHERE ${mine}`)
   const connections = await deps.openSlots()
   // Progress of an earlier life, whose mark rows are gone, says nothing about this one.
-  const loadSql =
-    stands.position === null
-      ? `DELETE FROM ${loadTable} WHERE ${mine}`
-      : `SELECT table_name, after_key, rows_loaded, done FROM ${loadTable} WHERE ${mine}`
+  const loadSql = stands.position === null ? `DELETE FROM ${loadTable} WHERE ${mine}` : selectLoad(pipeline)
   const parkedSql = stands.position === null ? deleteParked(pipeline) : selectParked(pipeline)
   const results = await connection.queryAll(
     `UPDATE ${markTable} SET epoch = ${epoch}, owner = '${owner}', writes = writes + 1, updated_at = CURRENT_TIMESTAMP(6), ` +
@@ -174,17 +175,21 @@ async function lockAndTake(deps: TakeoverDeps, ownership: Ownership): Promise<Re
   }
   return {
     ...stands,
-    load: (load?.rows ?? []).map(
-      ([table, after, rows, done]): LoadProgress => ({
-        table: Buffer.from(table as string, 'latin1').toString('utf8'),
-        ...afterOf(after as string | null),
-        rows: Number(rows),
-        done: done === '1',
-      }),
-    ),
+    load: (load?.rows ?? []).map(loadOf),
     parked: stands.position === null ? [] : (parked?.rows ?? []).map(parkedOf),
   }
 }
+
+export const selectLoad = (pipeline: string): string =>
+  `SELECT table_name, after_key, rows_loaded, done FROM ${loadTable} WHERE pipeline = ${textLiteral(pipeline)}`
+
+/** @param row of `selectLoad` */
+export const loadOf = ([table, after, rows, done]: Row): LoadProgress => ({
+  table: Buffer.from(table as string, 'latin1').toString('utf8'),
+  ...afterOf(after as string | null),
+  rows: Number(rows),
+  done: done === '1',
+})
 
 function afterOf(text: string | null): Pick<LoadProgress, 'after' | 'keyOrder'> {
   if (text === null) return { after: null }
@@ -241,7 +246,7 @@ async function killPredecessors(deps: TakeoverDeps, marks: readonly Mark[]): Pro
   }
 }
 
-function standing(marks: readonly Mark[]): Omit<Resume, 'load' | 'parked'> {
+export function standing(marks: readonly Mark[]): Omit<Resume, 'load' | 'parked'> {
   const header = marks.find((mark) => mark.slot === 0)
   if (header === undefined || header.to === null) return { position: null, batch: 0, unfinished: null }
   return { position: positionOf(header.to), batch: header.batch, unfinished: unfinishedBatch(header, marks) }

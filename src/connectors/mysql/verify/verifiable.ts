@@ -21,6 +21,7 @@ import type { ConnectionPool } from '../connection-pool.ts'
 import type { Side } from '../errors.ts'
 import { type Product, productOf } from '../flavour.ts'
 import { readLogEnd } from '../log-end.ts'
+import { readStanding } from '../sink/standing.ts'
 import { mariadbLog, openMariadbSnapshot } from '../source-log-mariadb.ts'
 import { mysqlLog } from '../source-log-mysql.ts'
 import { bytesLiteral } from '../sql-text.ts'
@@ -57,8 +58,14 @@ export function createVerifiableSource(
   }
 }
 
-/** @param open a connection of role `read` to the target */
-export function createVerifiableTarget(open: () => Promise<Connection>): VerifiableTarget {
+/**
+ * @param open a connection of role `read` to the target
+ * @param pool of such connections
+ */
+export function createVerifiableTarget(
+  open: () => Promise<Connection>,
+  pool: ConnectionPool,
+): VerifiableTarget {
   return {
     async openSnapshots(count) {
       const connections = await openAll(open, count)
@@ -70,14 +77,9 @@ export function createVerifiableTarget(open: () => Promise<Connection>): Verifia
         throw error
       }
     },
-    async rowsNow(end, keys): Promise<readonly ComparedRow[]> {
-      const connection = await open()
-      try {
-        return await createReader(connection, 'target', false).rowsByKey(end, keys)
-      } finally {
-        await connection.close()
-      }
-    },
+    rowsNow: (end, keys): Promise<readonly ComparedRow[]> =>
+      pool.use((connection) => createReader(connection, 'target', false).rowsByKey(end, keys)),
+    standing: (pipeline) => pool.use((connection) => readStanding(connection, pipeline)),
   }
 }
 
