@@ -6,6 +6,7 @@
  */
 import { ApplicationFailure, Context } from '@temporalio/activity'
 import { asSyncError, SyncError } from '../core/errors.ts'
+import { openVerificationStates, type VerificationTrouble } from '../core/verification-control.ts'
 import type { Store } from '../store/store.ts'
 import type { PlannedTable } from '../store/verifications.ts'
 import { type ContinuousRuntime, positionOf, positionText } from './continuous-ends.ts'
@@ -28,6 +29,7 @@ export const createContinuousActivities = ({
     beating(async (signal) => {
       const { pipeline } = ref
       let rows = 0
+      let owner = ''
       /** Aborted to begin anew with what is stored now. */
       const anew = new AbortController()
       try {
@@ -41,7 +43,7 @@ export const createContinuousActivities = ({
           generation === null
         )
           throw forgotten(ref)
-        const owner = store.verifications.claim(ref)
+        owner = store.verifications.claim(ref)
         const { checkpoint } = store.continuousRuns.get(ref) ?? { checkpoint: null }
         const meant = new Map<string, PlannedTable>()
         await runtime.follow(store.pipelines.getGeneration(pipeline, generation), {
@@ -80,7 +82,10 @@ export const createContinuousActivities = ({
         return { kind: 'done', tables: 0, rows }
       } catch (thrown) {
         if (anew.signal.aborted && !signal.aborted) return { kind: 'more', tables: 0, rows }
-        return endOf(thrown, signal, rows, (trouble) => store.verifications.waits(ref, trouble))
+        return endOf(thrown, signal, rows, {
+          waits: (trouble) => store.verifications.waits(ref, owner, trouble),
+          isOpen: () => openVerificationStates.some((open) => open === store.verifications.get(ref)?.state),
+        })
       }
     }),
 })
@@ -89,7 +94,7 @@ function endOf(
   thrown: unknown,
   signal: AbortSignal,
   rows: number,
-  waits: (trouble: ReturnType<typeof troubleOf>) => void,
+  run: { readonly waits: (trouble: VerificationTrouble) => void; readonly isOpen: () => boolean },
 ): PassResult {
   if (signal.aborted) {
     const details = Context.current().cancellationDetails
@@ -100,13 +105,15 @@ function endOf(
   }
   const error = endable(asSyncError(thrown))
   const { code, message, remedy, disposition } = error
-  if (disposition === 'fenced') return { kind: 'superseded' }
+  const trouble = troubleOf(error)
+  const waiting: PassResult = { kind: 'waiting', trouble, tables: 0, rows }
+  // An attempt that Temporal has given up may wake up and claim the run behind this one, which alone is heard: it hears so and ends.
+  if (disposition === 'fenced') return run.isOpen() ? waiting : { kind: 'superseded' }
   const heals = disposition === 'retry' || (disposition === 'block' && code !== 'SYNC-2204')
   if (!heals)
     throw ApplicationFailure.create({ type: code, message, details: [{ remedy }], nonRetryable: true })
-  const trouble = troubleOf(error)
-  waits(trouble)
-  return { kind: 'waiting', trouble, tables: 0, rows }
+  run.waits(trouble)
+  return waiting
 }
 
 /** What is gone from the log is gone for this reader alone: the pipeline has it long since. */

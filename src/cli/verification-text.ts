@@ -94,7 +94,7 @@ function continuousLines({ continuous }: VerificationAnswer): [string, string][]
       `${lagMs === 0 ? 'all of it is read' : `${lagText(lagMs)} behind`}; all is read back up to ${checkpoint ?? '-'}`,
     ],
   ]
-  if (healed > 0) lines.push(['Equal again', `${countText(healed)} rows that differed`])
+  if (healed > 0) lines.push(['Equal again', `${countText(healed)} that differed`])
   if (beyond > 0) lines.push(['Not kept', `${countText(beyond)} differences`])
   return lines
 }

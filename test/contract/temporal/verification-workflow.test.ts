@@ -289,3 +289,39 @@ describe('a repair', () => {
     })
   })
 })
+
+describe('a verification that follows the log', () => {
+  it('waits for what comes back, goes on in the next run, and is ended by a person', async () => {
+    let passes = 0
+    const name = rig.pipeline({
+      ...healthyEnds,
+      follow: async () => {
+        passes++
+        if (passes <= 2) throw new SyncError(passes === 1 ? 'SYNC-2101' : 'SYNC-2103', 'the source is away')
+      },
+    })
+    const { number, handle } = await rig.watch(name, { passesPerRun: 1 })
+    const run = { pipeline: name, number }
+    await waitFor('the first wait', 20_000, async () => rig.store.verifications.get(run)?.state === 'waiting')
+    await waitFor('the third pass', 30_000, async () => passes === 3)
+    await handle.executeUpdate('cancel', { args: [{ actor: 'carl' }] })
+    await handle.result()
+    expect(rig.store.verifications.get(run)).toMatchObject({ state: 'cancelled', outcome: null })
+    expect(auditOf(name)).toEqual(['carl verify cancelled null'])
+  })
+
+  it('ends where the log was purged, and says what to do', async () => {
+    const name = rig.pipeline({
+      ...healthyEnds,
+      follow: async () => {
+        throw new SyncError('SYNC-2204', 'The source has purged a:1-5')
+      },
+    })
+    const { number, handle } = await rig.watch(name)
+    await handle.result()
+    expect(rig.store.verifications.get({ pipeline: name, number })).toMatchObject({
+      state: 'failed',
+      trouble: { code: 'SYNC-2204', remedy: expect.stringContaining('Start another one') },
+    })
+  })
+})

@@ -6,12 +6,14 @@ import { readFile } from 'node:fs/promises'
 import { expect, it } from 'vitest'
 import { blocksOf, expectShown } from '../../support/guide-blocks.ts'
 import { useInstallation } from '../../support/installation.ts'
+import { waitFor } from '../../support/stack.ts'
 
 const here = useInstallation({ verifyWorkers: 1 })
 const name = 'orders-to-west'
 
-/** What a note behind `sh` says of the command's end. */
+/** What a note behind `sh` says of the command's end. `until`: it is asked again until it shows what follows, whatever it ends with. */
 const endings: Readonly<Record<string, number>> = { '': 0, differs: 7 }
+const untilMs = 60_000
 
 it('verification', async () => {
   const pipeline = await here.createCase(name)
@@ -31,9 +33,21 @@ it('verification', async () => {
   const guide = await readFile(new URL('../../../docs/guides/verification.md', import.meta.url), 'utf8')
   let output = ''
   let commands = 0
-  for (const { language, note, text, follows } of blocksOf(guide)) {
-    if (language === 'sql') await pipeline[note as 'source' | 'target'].query(own(text))
-    else if (language === 'text' && follows) expectShown(output, own(text))
+  const blocks = [...blocksOf(guide)]
+  for (const [index, { language, note, text, follows }] of blocks.entries()) {
+    if (language === 'sql') {
+      await pipeline[note as 'source' | 'target'].query(own(text))
+      // Whoever reads on comes after the stream.
+      if (note === 'source') await pipeline.settled()
+    } else if (language === 'sh' && note === 'until') {
+      const args = own(text.trim()).split(' ').slice(1)
+      await waitFor(text, untilMs, async () => {
+        output = (await here.stack.cli(args)).stdout
+        expectShown(output, own(blocks[index + 1]?.text ?? ''))
+        return true
+      })
+      commands++
+    } else if (language === 'text' && follows) expectShown(output, own(text))
     else if (language === 'sh') {
       output = ''
       for (const line of text.trim().split('\n')) {
