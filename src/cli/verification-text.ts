@@ -51,11 +51,7 @@ export function verificationText(run: VerificationAnswer, tables: readonly Compa
     ['State', outcome === null ? state : `${state}: ${outcomeText(run)}`],
     ['Mode', `${mode}${sample < 1 ? `, a sample of ${Number((sample * 100).toFixed(4))} %` : ''}`],
     ['Time', timeText(run)],
-    ...continuousLines(run),
-    [
-      'Aligned',
-      `${run.passes} ${run.passes === 1 ? 'time' : 'times'}; the stream stood still for ${lagText(run.longestPauseMs)} at most`,
-    ],
+    ...(run.continuous === null ? [alignedLine(run)] : continuousLines(run.continuous)),
   ]
   if (trouble !== null)
     lines.push(['Reason', `${trouble.code} ${trouble.message}`], ['Remedy', trouble.remedy])
@@ -79,19 +75,20 @@ export function verificationText(run: VerificationAnswer, tables: readonly Compa
   return parts.join('\n\n')
 }
 
-function continuousLines({ continuous }: VerificationAnswer): [string, string][] {
-  if (continuous === null) return []
+const alignedLine = ({ passes, longestPauseMs }: VerificationAnswer): [string, string] => [
+  'Aligned',
+  `${passes} ${passes === 1 ? 'time' : 'times'}; the stream stood still for ${lagText(longestPauseMs)} at most`,
+]
+
+function continuousLines(continuous: NonNullable<VerificationAnswer['continuous']>): [string, string][] {
   const { settleMs, changes, rowsRead, healed, beyond, pendingRows, lagMs, oldestMs, checkpoint } = continuous
   const waits =
     pendingRows === 0 ? 'none waits' : `${countText(pendingRows)} wait, the oldest for ${lagText(oldestMs)}`
   const lines: [string, string][] = [
-    [
-      'Read back',
-      `${countText(rowsRead)} rows of ${countText(changes)} changes, ${lagText(settleMs)} after the last one; ${waits}`,
-    ],
+    ['Read back', `${countText(rowsRead)} rows, each ${lagText(settleMs)} after its last change; ${waits}`],
     [
       'Log',
-      `${lagMs === 0 ? 'all of it is read' : `${lagText(lagMs)} behind`}; all is read back up to ${checkpoint ?? '-'}`,
+      `changes: ${countText(changes)}; ${lagMs === 0 ? 'all of it is read' : `${lagText(lagMs)} behind`}; all is read back up to ${checkpoint ?? '-'}`,
     ],
   ]
   if (healed > 0) lines.push(['Equal again', `${countText(healed)} that differed`])
