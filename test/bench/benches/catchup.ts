@@ -3,6 +3,7 @@
  * whole machine. Every round is a new backlog of the same kind. The clock runs from the start of replication, connecting included, until the
  * last transaction of the backlog is committed, which the side itself confirms; then each side's tables are compared with the source's.
  */
+import type { PipelineStatistics } from '../../../src/core/statistics.ts'
 import type { Bench, BenchContext } from '../bench.ts'
 import { inTurn } from '../bench.ts'
 import { type EngineProcess, startEngineProcess } from '../engine/process.ts'
@@ -98,7 +99,7 @@ async function catchup(
             await engine.caughtUp(source)
           },
         )
-        await engine.drain()
+        Object.assign(figures, stagesOf(await engine.drain()))
         times.syncline = seconds
         figures['engine CPU s'] = cpu['engine'] ?? 0
         figures['target CPU s'] = cpu['target'] ?? 0
@@ -115,6 +116,25 @@ async function catchup(
   }
   const details = { ...mediansOf(seen), 'engine peak MB': Math.round(await peakMegabytes(engine.pid)) }
   return [resultOf({ name, unit: 's', rounds, bar, rule: 'less is better', details })]
+}
+
+/** Where the engine's time went; stages go on beside each other, and those of lanes are summed. */
+function stagesOf(statistics: PipelineStatistics | null): Record<string, number> {
+  if (statistics === null) return {}
+  const { rows, batches, timesMs, heldMs } = statistics
+  return {
+    'rows written': rows.upserted + rows.removed,
+    batches: batches.small + batches.large,
+    'decode s': timesMs.decode / 1_000,
+    'merge s': timesMs.merge / 1_000,
+    'plan s': timesMs.plan / 1_000,
+    'SQL s': timesMs.build / 1_000,
+    'lanes s': timesMs.lanes / 1_000,
+    'commit s, of all lanes': timesMs.commit / 1_000,
+    'reader held by full batches s': heldMs.batchFull / 1_000,
+    'lanes without rows s': heldMs.lanesIdle / 1_000,
+    'lane skew s, of all lanes': heldMs.laneSkew / 1_000,
+  }
 }
 
 const startOf = (servers: BenchServers, load: 'once' | 'none') => ({

@@ -80,7 +80,7 @@ async function run(start: EngineStart): Promise<void> {
   const outcome = await running.run()
   clearInterval(timer)
   engine = null
-  say({ type: 'ended', outcome })
+  say({ type: 'ended', outcome, statistics: running.takeStatistics(0)?.totals ?? null })
 }
 
 process.on('message', (message: ToEngine) => {

@@ -1,6 +1,7 @@
 /*
  * What the benchmark and the process of the engine say to each other.
  */
+import type { PipelineStatistics } from '../../../src/core/statistics.ts'
 import type { EngineOutcome, EngineStatus } from '../../../src/streamer/status.ts'
 import type { Reach } from '../servers.ts'
 
@@ -20,4 +21,8 @@ export type ToEngine = { readonly type: 'start'; readonly start: EngineStart } |
 export type FromEngine =
   | { readonly type: 'ready' }
   | { readonly type: 'status'; readonly status: EngineStatus }
-  | { readonly type: 'ended'; readonly outcome: EngineOutcome }
+  | {
+      readonly type: 'ended'
+      readonly outcome: EngineOutcome
+      readonly statistics: PipelineStatistics | null
+    }

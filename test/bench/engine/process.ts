@@ -5,6 +5,7 @@ import { type ChildProcess, fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import type { Connection } from 'mysql2/promise'
 import { hostFlags } from '../../../src/activities/host-memory.ts'
+import type { PipelineStatistics } from '../../../src/core/statistics.ts'
 import type { EngineOutcome, EngineStatus } from '../../../src/streamer/status.ts'
 import { executedGtids, oneValue } from '../servers.ts'
 import type { EngineStart, FromEngine, ToEngine } from './messages.ts'
@@ -16,8 +17,8 @@ export type EngineProcess = {
   until(condition: (status: EngineStatus) => boolean | Promise<boolean>): Promise<EngineStatus>
   /** Resolves when everything that the source has committed by now is confirmed at the target. */
   caughtUp(source: Connection): Promise<void>
-  /** @throws when the engine ended in another way than by being drained */
-  drain(): Promise<void>
+  /** @returns what it has done since its start. @throws when the engine ended in another way than by being drained */
+  drain(): Promise<PipelineStatistics | null>
   [Symbol.asyncDispose](): Promise<void>
 }
 
@@ -33,6 +34,7 @@ export async function startEngineProcess(): Promise<EngineProcess> {
     child.once('exit', () => resolve())
   })
   let status: EngineStatus | null = null
+  let statistics: PipelineStatistics | null = null
   let outcome: EngineOutcome | { readonly kind: 'died' } | null = null
   let news = Promise.withResolvers<void>()
   let isReady = false
@@ -44,7 +46,10 @@ export async function startEngineProcess(): Promise<EngineProcess> {
     const said = message as FromEngine
     if (said.type === 'ready') isReady = true
     else if (said.type === 'status') status = said.status
-    else outcome = said.outcome
+    else {
+      statistics = said.statistics
+      outcome = said.outcome
+    }
     tell()
   })
   child.once('exit', () => {
@@ -96,6 +101,7 @@ export async function startEngineProcess(): Promise<EngineProcess> {
       send({ type: 'drain' })
       while (outcome === null) await news.promise
       if (outcome.kind !== 'drained') throw new Error(`The engine ended: ${JSON.stringify(outcome)}`)
+      return statistics
     },
     async [Symbol.asyncDispose]() {
       child.kill('SIGKILL')
