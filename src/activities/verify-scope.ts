@@ -100,10 +100,10 @@ export async function planTables(
   const all = await tablesInScope(stored, source)
   const meant = chosen(all, request, pipeline)
   const shapes = await target.tables(meant.map(({ target: id }) => id))
+  const estimates = await source.snapshot.estimateRows(meant.map(({ source: { id } }) => id))
   const tables: PlannedTable[] = []
-  for (const scoped of meant) {
-    const estimate = tables.length < mostEstimates ? await source.snapshot.estimateRows(scoped.source.id) : 0
-    const base = plannedOf(stored, scoped, shapes.get(tableName(scoped.target)), estimate)
+  for (const [i, scoped] of meant.entries()) {
+    const base = plannedOf(stored, scoped, shapes.get(tableName(scoped.target)), estimates[i] ?? 0)
     const ranges = request.ranges.filter(({ table }) => table === scoped.name)
     if (ranges.length === 0) tables.push(base)
     for (const { after, upTo } of ranges) {
@@ -148,9 +148,6 @@ export async function meantTables(
     return { ...base, pair: base.trouble === null ? planned(stored, scoped, shape) : null }
   })
 }
-
-/** For progress alone; each costs a question. */
-const mostEstimates = 500
 
 function chosen(
   all: readonly ScopedTable[],

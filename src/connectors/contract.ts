@@ -183,8 +183,8 @@ export interface SnapshotReader {
     where: string | null,
     maxBytes: number,
   ): Promise<ChunkRows>
-  /** Rows in the table by the server's statistics; for progress bars only. */
-  estimateRows(table: TableId): Promise<number>
+  /** Rows by the server's statistics, for each table in turn; for progress bars only. Thousands of tables are asked for at once. */
+  estimateRows(tables: readonly TableId[]): Promise<readonly number[]>
 }
 
 /** Asks for rows as text that is only passed on. A reader that does not know the format gives rows. */

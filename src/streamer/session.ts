@@ -392,7 +392,7 @@ async function runLoad(
         .filter((shape) => takesPart(options, shape, targets))
     : []
   if (todo.length > 0) {
-    const estimates = await Promise.all(todo.map((shape) => source.snapshot.estimateRows(shape.id)))
+    const estimates = await source.snapshot.estimateRows(todo.map(({ id }) => id))
     const rowsBefore = stored.reduce((sum, entry) => sum + entry.rows, 0)
     const counters = board.loading({
       tables: shapes.length,

@@ -254,3 +254,19 @@ describe('a load that was interrupted', () => {
     await expectEqual('t')
   })
 })
+
+it('more tables than a server takes connections are loaded over a few', async () => {
+  const names = Array.from({ length: 600 }, (_, i) => `t${i}`)
+  await createTables(names.map((name) => `CREATE TABLE ${name} (id INT PRIMARY KEY, v INT)`).join('; '))
+  await rig.source.query(
+    names
+      .slice(0, 50)
+      .map((name) => `INSERT INTO ${name} VALUES (1, 1), (2, 2)`)
+      .join('; '),
+  )
+  const run = rig.start({})
+  await rig.settled(run)
+  await rig.source.query(names.map((name) => `INSERT INTO ${name} VALUES (3, 3)`).join('; '))
+  await rig.settled(run)
+  await expectEqual('t0', 't49', 't50', 't599')
+})

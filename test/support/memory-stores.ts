@@ -288,7 +288,7 @@ export class MemorySource {
       follow: (from) => this.follow(from, fails, lost),
       tracker: createTracker,
       snapshot: {
-        estimateRows: async () => 10,
+        estimateRows: async (tables) => tables.map(() => 10),
         chunkEnd: async (table, after, rows) => {
           await step()
           const left = this.range(table, after, null)

@@ -75,7 +75,9 @@ export interface LineCollector extends RowTaker {
   lastKey(): readonly Value[] | null
 }
 
-const firstBytes = 256 * 1024
+/** Once there is a row: thousands of tables may have none. */
+const firstBytes = 64 * 1024
+const nothing = Buffer.alloc(0)
 /** What a row costs besides its line: the key's text and its places in lists and maps. */
 const rowOverheadBytes = 96
 
@@ -84,12 +86,12 @@ export function createLineCollector(columns: readonly LineColumn[]): LineCollect
   const ends: number[] = []
   const keys: string[] = []
   let key: Value[] = []
-  let lines = Buffer.allocUnsafeSlow(firstBytes)
+  let lines = nothing
   let used = 0
 
   function makeRoom(bytes: number): void {
     if (lines.length - used >= bytes) return
-    const larger = Buffer.allocUnsafeSlow(Math.max(lines.length * 2, used + bytes))
+    const larger = Buffer.allocUnsafeSlow(Math.max(firstBytes, lines.length * 2, used + bytes))
     lines.copy(larger, 0, 0, used)
     lines = larger
   }

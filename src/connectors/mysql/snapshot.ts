@@ -9,7 +9,7 @@
 import { SyncError } from '../../core/errors.ts'
 import type { LogCoordinate, Position } from '../../core/position.ts'
 import { type Column, type TableShape, tableName } from '../../core/schema.ts'
-import { keyOf, type Value } from '../../core/value.ts'
+import { byteStringOf, keyOf, type Value } from '../../core/value.ts'
 import type { ChunkRows, SnapshotReader } from '../contract.ts'
 import type { Connection } from './connection.ts'
 import { createConnectionPool } from './connection-pool.ts'
@@ -24,6 +24,9 @@ import type { QueryResult, RowDecoding } from './text-protocol.ts'
 
 /** How long the source may take to make visible what its log has already shown. */
 const defaultVisibilityWaitSeconds = 30
+
+/** Named in one question for their sizes. */
+const tablesAtOnce = 500
 
 export interface MysqlSnapshotReader extends SnapshotReader {
   close(): Promise<void>
@@ -120,14 +123,26 @@ export function createSnapshotReader(
       }
     },
 
-    estimateRows: (id) =>
+    estimateRows: (tables) =>
       pool.use(async (connection) => {
         // MySQL's cached statistics may be a day old, and are empty for a new table.
         const fresh =
           productOf(connection.version) === 'mysql' ? 'information_schema_stats_expiry = 0' : 'autocommit = 1'
-        const sql = `SET SESSION ${fresh}; SELECT TABLE_ROWS FROM information_schema.TABLES WHERE TABLE_SCHEMA = ${textLiteral(id.schema)} AND TABLE_NAME = ${textLiteral(id.name)}`
-        const answers = await connection.queryAll(sql)
-        return Number(answers[1]?.rows[0]?.[0] ?? 0)
+        await connection.query(`SET SESSION ${fresh}`)
+        const found = new Map<string, number>()
+        for (let at = 0; at < tables.length; at += tablesAtOnce) {
+          const names = tables
+            .slice(at, at + tablesAtOnce)
+            .map(({ schema, name }) => `(${textLiteral(schema)}, ${textLiteral(name)})`)
+          const { rows } = await connection.query(
+            `SELECT TABLE_SCHEMA, TABLE_NAME, TABLE_ROWS FROM information_schema.TABLES WHERE (TABLE_SCHEMA, TABLE_NAME) IN (${names.join(', ')})`,
+          )
+          for (const [schema, name, count] of rows)
+            found.set(`${String(schema)}.${String(name)}`, Number(count ?? 0))
+        }
+        return tables.map(
+          ({ schema, name }) => found.get(`${byteStringOf(schema)}.${byteStringOf(name)}`) ?? 0,
+        )
       }),
 
     close: () => pool.close(),

@@ -283,7 +283,11 @@ describe('what a chunk says of the log', () => {
   it('rows are estimated', async () => {
     await client.query('ANALYZE TABLE ranged')
     const table = await shapeOf('ranged')
-    expect(await source.snapshot.estimateRows(table.id)).toBeGreaterThan(500)
-    expect(await source.snapshot.estimateRows({ schema: database, name: 'nothing' })).toBe(0)
+    const nothing = { schema: database, name: 'nothing' }
+    const many = Array.from({ length: 1_200 }, (_, i) => ({ schema: database, name: `none_${i}` }))
+    const [none, some, ...others] = await source.snapshot.estimateRows([nothing, table.id, ...many])
+    expect(none).toBe(0)
+    expect(some).toBeGreaterThan(500)
+    expect(others).toEqual(many.map(() => 0))
   })
 })

@@ -75,7 +75,7 @@ it('does not mix two servers that answer at one address', async () => {
   const { token } = await source.head()
   behind = other
   const error = { code: 'SYNC-2101', disposition: 'retry' }
-  await expect(source.snapshot.estimateRows({ schema: 'a', name: 't' })).rejects.toMatchObject(error)
+  await expect(source.snapshot.estimateRows([{ schema: 'a', name: 't' }])).rejects.toMatchObject(error)
   const stream = source.follow({ token, ordinal: 0 }, { acknowledged: [] })
   await expect(stream[Symbol.asyncIterator]().next()).rejects.toMatchObject(error)
   await source.close()

@@ -103,9 +103,9 @@ export function createStatementBuilder(limits: StatementLimits): StatementBuilde
     { sql, lineText }: LineSql,
     destination: Destination,
     rows: PackedRows,
+    lines: SqlBuffer,
   ): Generator<WriteStatement> {
     const inOrder = rows.inKeyOrder(destination.key.ordinals)
-    const lines = new SqlBuffer()
     let from = 0
     let at = 0
     const flush = (): WriteStatement => {
@@ -130,26 +130,30 @@ export function createStatementBuilder(limits: StatementLimits): StatementBuilde
 
   function* upsertsOf(
     { destination, upserts: rows }: TableWork,
-    lines: (destination: Destination) => boolean,
+    mayTakeLines: (destination: Destination) => boolean,
+    text: SqlBuffer,
   ): Generator<WriteStatement> {
-    if (rows instanceof PackedRows && rows.length >= minLines && lines(destination)) {
+    if (rows instanceof PackedRows && rows.length >= minLines && mayTakeLines(destination)) {
       const made = lineSqlOf(destination)
       const { fresh, others } = rows.apart()
       if (made !== null && fresh.length >= minLines) {
-        yield* inserts(made, destination, fresh)
-        yield* upserts(destination, others)
+        yield* inserts(made, destination, fresh, text)
+        yield* upserts(destination, others, text)
         return
       }
     }
-    yield* upserts(destination, rows)
+    yield* upserts(destination, rows, text)
   }
 
-  function* upserts(destination: Destination, rows: readonly Row[] | PackedRows): Generator<WriteStatement> {
+  function* upserts(
+    destination: Destination,
+    rows: readonly Row[] | PackedRows,
+    text: SqlBuffer,
+  ): Generator<WriteStatement> {
     const sql = sqlOf(destination)
     const { upsertHead, upsertTail, enumOrdinals } = sql
     const fixedBytes = upsertHead.length + upsertTail.length
     const inOrder = inKeyOrder(rows, destination.key.ordinals)
-    const text = new SqlBuffer()
     /** Rows in `text` are those of `inOrder` from here on. */
     let from = 0
     let at = 0
@@ -193,7 +197,9 @@ export function createStatementBuilder(limits: StatementLimits): StatementBuilde
   return {
     *statements(works, lines = () => false) {
       for (const work of works) for (const table of work.tables) yield* removals(table)
-      for (const work of works) for (const table of work.tables) yield* upsertsOf(table, lines)
+      // One for all tables: of one for each, a batch over two thousand tables would hold hundreds of megabytes.
+      const text = new SqlBuffer()
+      for (const work of works) for (const table of work.tables) yield* upsertsOf(table, lines, text)
     },
     *exactRemovals(destination, keys) {
       const sql = sqlOf(destination)
