@@ -4,6 +4,7 @@ import { differencesIn } from '../core/verification-request.ts'
 import type { PipelineRecord } from '../store/pipelines.ts'
 import type { Store } from '../store/store.ts'
 import type { VerificationRecord } from '../store/verifications.ts'
+import { differsNow } from './verification-resources.ts'
 import type { PipelineVerifications, VerificationBrief } from './verification-wire.ts'
 
 type BriefStore = Pick<Store, 'verifications' | 'repairRuns'>
@@ -34,7 +35,7 @@ function briefOf({ repairRuns }: BriefStore, run: VerificationRecord): Verificat
     actor,
     mode: request.mode,
     state,
-    outcome,
+    outcome: outcome ?? differsNow(run),
     rowsCompared: tally.rowsCompared,
     differences: differencesIn(tally),
     repair: repair?.state ?? null,
