@@ -344,4 +344,51 @@ describe('a continuous verification', () => {
     expect(shown(watch.found)).toEqual([])
     expect([...watch.states.values()]).toEqual([null, null, null, null])
   })
+
+  it('knows a row by its key of any type, as the log has it and as a server does', async () => {
+    const setting = await start(await sharedSource())
+    const { source, target } = setting.rig
+    const watch = await setting.watch({ settleMs: 500, recheckMs: 3_600_000 })
+    const keys: Readonly<Record<string, string>> = {
+      'INT UNSIGNED': '4000000000',
+      'BIGINT UNSIGNED': '18446744073709551615',
+      'DECIMAL(12,4)': '-12.5',
+      'CHAR(6) COLLATE utf8mb4_0900_ai_ci': "'Käse'",
+      'VARCHAR(20) CHARACTER SET latin1': "'Öl'",
+      'BINARY(6)': "x'010200'",
+      'VARBINARY(6)': "x'ff00'",
+      DATE: "'2024-02-29'",
+      'DATETIME(3)': "'2024-02-29 12:00:00.120'",
+      TIMESTAMP: "'2024-02-29 12:00:00'",
+      'TIME(2)': "'-12:00:00.50'",
+      YEAR: '2024',
+      'BIT(12)': '5',
+      DOUBLE: '0.1',
+      "ENUM('x', 'y')": "'y'",
+      "SET('x', 'y')": "'x,y'",
+    }
+    const tables = Object.entries(keys).map(([type, value], index) => ({ name: `k${index}`, type, value }))
+    for (const { name, type, value } of tables) {
+      await source.query(`CREATE TABLE ${name} (k ${type} PRIMARY KEY, n INT)`)
+      await source.query(`INSERT INTO ${name} VALUES (${value}, 0)`)
+    }
+    await waitFor(
+      'the tables',
+      60_000,
+      async () => [...watch.states].filter(([, why]) => why === null).length === 3 + tables.length,
+    )
+    await source.query(tables.map(({ name }) => `UPDATE ${name} SET n = 1`).join('; '))
+    await waitFor('the target', 30_000, async () => {
+      const [rows] = await target.query(`SELECT n FROM ${tables.at(-1)?.name}`)
+      return (rows as { n: number }[])[0]?.n === 1
+    })
+    await target.query(tables.map(({ name }) => `UPDATE ${name} SET n = 7`).join('; '))
+    await waitFor('a difference in each', 30_000, async () => watch.found.length === tables.length)
+    await source.query(tables.map(({ name }) => `UPDATE ${name} SET n = 2`).join('; '))
+    await waitFor('a heal of each', 30_000, async () => watch.healed.length === tables.length).catch(
+      (cause: unknown) => {
+        throw new Error(`healed: ${watch.healed.map(({ table }) => table).join()}`, { cause })
+      },
+    )
+  })
 })
