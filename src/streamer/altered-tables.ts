@@ -27,6 +27,9 @@ export async function assertFits(change: Change, tables: readonly MetTable[]): P
   } catch (error) {
     const cause = asSyncError(error)
     if (cause.disposition !== 'block') throw cause
+    // What was read for that is newer than the first answer: the source may have gone on in between.
+    if (source.definitions !== undefined && !(await isDefinitionOfThen(source, event, after, ids)))
+      return false
     throw new SyncError(
       'SYNC-2301',
       `The source ran: ${words}. The target does not fit it: ${cause.message}`,

@@ -101,7 +101,7 @@ export interface WatchedState {
 const tickMs = 200
 const idleTickMs = 2_000
 const stepMs = 1_000
-/** With room for more, and without an event for as long, all of the log is read. */
+/** With room for more, and without a transaction for as long, all of the log is read. */
 const idleAfterMs = 1_500
 const keysAtOnce = 400
 const looksPerTick = 20
@@ -136,6 +136,8 @@ export async function followChanges(options: FollowChanges): Promise<never> {
   /** Behind the last change that was kept: a target that has this has all of them. Null: where the reader stands. */
   let behindTouch: Position | null = null
   let lastCommitUs = 0
+  /** Of the last transaction, when it was read. */
+  let readLagMs = 0
   let tookAtMs = clock()
   let room = Promise.withResolvers<void>()
   let [standingAtMs, recheckedAtMs, stepAtMs] = [-Infinity, clock(), -Infinity]
@@ -185,8 +187,12 @@ export async function followChanges(options: FollowChanges): Promise<never> {
     if (isTouched) behindTouch = null
     else if (event.kind !== 'progress') behindTouch ??= tracker.position()
     if (event.kind !== 'progress') tracker.advance(event)
-    if (event.kind === 'slice' || event.kind === 'schema-change') lastCommitUs = event.commitTimeUs
-    tookAtMs = clock()
+    if (event.kind === 'slice' || event.kind === 'schema-change') {
+      lastCommitUs = event.commitTimeUs
+      readLagMs = Math.max(0, Math.round(Date.now() - lastCommitUs / 1000))
+    }
+    // A heartbeat is no news.
+    if (event.kind !== 'progress') tookAtMs = clock()
     coordinate = event.coordinate
     core.reached(coordinate)
     if (isTouched) core.cut(here, clock())
@@ -254,7 +260,8 @@ export async function followChanges(options: FollowChanges): Promise<never> {
     const before = await standingsOf(tables.marks())
     for (const name of tables.stand(before, clock())) core.forget(name)
     const looked = await lookAtDue(before)
-    if (core.isFull()) await readAhead()
+    // The source finds a place in its log by reading the file from its start: only when nothing else makes room.
+    if (looked === 0 && core.isFull()) await readAhead()
     waiting = looked > 0 ? null : waitsFor(before)
     if (!core.isFull()) {
       room.resolve()
@@ -385,10 +392,11 @@ export async function followChanges(options: FollowChanges): Promise<never> {
 
   // ---------------------------------------------------------------------------------------------------------- recording
 
-  /** An idle source sends nothing that is new. */
+  /** How old what is read is when it is read. An idle source sends nothing that is new; a reader that may not read on falls behind by the clock. */
   function lagMs(): number {
-    const isIdle = !core.isFull() && clock() - tookAtMs > idleAfterMs
-    return isIdle || lastCommitUs === 0 ? 0 : Math.max(0, Math.round(Date.now() - lastCommitUs / 1000))
+    if (lastCommitUs === 0) return 0
+    if (core.isFull()) return Math.max(0, Math.round(Date.now() - lastCommitUs / 1000))
+    return clock() - tookAtMs > idleAfterMs ? 0 : readLagMs
   }
 
   function step(): void {

@@ -43,7 +43,7 @@ async function begin(name: string, ...more: string[]): Promise<string> {
   expect(code, stdout + stderr).toBe(0)
   const { id } = JSON.parse(stdout) as VerificationAnswer
   stops.push(async () => void (await cli('cancel', id)))
-  await waitFor('the reader of the log', 60_000, async () => (await progressOf(id)).updatedAt !== null)
+  await followed(id)
   return id
 }
 
@@ -53,10 +53,18 @@ const progressOf = async (id: string): Promise<NonNullable<VerificationAnswer['c
   return verification.continuous
 }
 
+/** Changes are read back from the moment on at which the run has seen that a table's load is done. */
+const followed = (id: string): Promise<unknown> =>
+  waitFor('the tables to be followed', 60_000, async () => {
+    const { tables } = await show(id)
+    return tables.length > 0 && tables.every(({ state }) => state === 'running')
+  })
+
 const rested = async (id: string): Promise<void> => {
   await waitFor('everything to be read back', 60_000, async () => {
     const { pendingRows, lagMs } = await progressOf(id)
-    return pendingRows === 0 && lagMs === 0
+    // Others write to the same server: its log never rests.
+    return pendingRows === 0 && lagMs < 1_000
   })
 }
 
@@ -122,7 +130,10 @@ describe('a verification in mode continuous', () => {
     const stop = await startWrites(pipeline)
     await passes(10_000)
     const whole = await cli(pipeline.name, '-o', 'json')
-    expect(whole.code, whole.stdout).toBe(0)
+    // A row that every writer changes all the time may stay unsettled; none may be called different.
+    expect(JSON.parse(whole.stdout), whole.stdout).toMatchObject({
+      verification: { state: 'done', tally: { different: 0, onlySource: 0, onlyTarget: 0 } },
+    })
     await passes(10_000)
     expect(await stop()).toBeGreaterThan(500)
     await rested(id)
@@ -144,7 +155,7 @@ describe('a verification in mode continuous', () => {
     })
     const id = `${pipeline.name}-1`
     stops.push(async () => void (await cli('cancel', id)))
-    await waitFor('the reader of the log', 60_000, async () => (await progressOf(id)).updatedAt !== null)
+    await followed(id)
     await startWrites(pipeline)
     await pipeline.source.query("UPDATE orders SET note = 'second' WHERE id IN (1, 2)")
     await pipeline.source.query('DELETE FROM orders WHERE id = 3')
