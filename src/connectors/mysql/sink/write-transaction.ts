@@ -202,8 +202,8 @@ export async function sendPackets(
     if (unanswered.length >= maxPacketsAhead) await unanswered.shift()
     if (failed !== null) return
     const number = sent++
-    // Whatever failed, the variable was not set: the condition fails, and nothing behind it in its packet is run.
     const file = fileOf(packet)
+    // Whatever failed, the variable was not set: the condition fails, and nothing behind it in its packet is run.
     const condition =
       number === 0 ? '' : `SET @syncline_mark = ~0 + IF(@syncline_packet = '${token}.${number}', 0, 1); `
     const signal = goesOn ? `; SET @syncline_packet = '${token}.${sent}'` : ''
