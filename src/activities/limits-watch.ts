@@ -28,7 +28,7 @@ interface Follower {
 }
 
 export interface WatchedStore {
-  readonly pipelines: Pick<Store['pipelines'], 'get' | 'generationOf'>
+  readonly pipelines: Pick<Store['pipelines'], 'get' | 'generations'>
   readonly dataVersion: Store['dataVersion']
 }
 
@@ -38,9 +38,9 @@ export function createLimitsWatch(store: WatchedStore, log: Pick<Log, 'warn'>): 
   let seenVersion = -1
   let isAway = false
 
-  function tell(follower: Follower): void {
-    const generation = store.pipelines.generationOf(follower.pipeline)
-    if (generation === null || generation === follower.generation) return
+  function tell(follower: Follower, generations: ReadonlyMap<string, number>): void {
+    const generation = generations.get(follower.pipeline)
+    if (generation === undefined || generation === follower.generation) return
     const record = store.pipelines.get(follower.pipeline)
     if (record === null || record.incarnation !== follower.incarnation) return
     follower.generation = record.generation
@@ -51,7 +51,9 @@ export function createLimitsWatch(store: WatchedStore, log: Pick<Log, 'warn'>): 
     try {
       const version = store.dataVersion()
       if (version === seenVersion) return
-      for (const follower of followers) tell(follower)
+      // The version also moves with what the engines report, which a hundred pipelines do all the time.
+      const generations = store.pipelines.generations()
+      for (const follower of followers) tell(follower, generations)
       seenVersion = version
       isAway = false
     } catch (error) {
@@ -63,7 +65,7 @@ export function createLimitsWatch(store: WatchedStore, log: Pick<Log, 'warn'>): 
   return {
     follow(pipeline, incarnation, set) {
       const follower: Follower = { pipeline, incarnation, set, generation: -1 }
-      tell(follower)
+      tell(follower, store.pipelines.generations())
       followers.add(follower)
       timer ??= setInterval(look, lookIntervalMs).unref()
       return () => {

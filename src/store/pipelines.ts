@@ -39,6 +39,8 @@ export interface PipelineStore {
   get(name: string): PipelineRecord | null
   /** The generation stored now; null: there is no such pipeline. Cheaper than `get`. */
   generationOf(name: string): number | null
+  /** The newest generation of each pipeline, in one question. */
+  generations(): ReadonlyMap<string, number>
   /** @throws SyncError SYNC-4004 when there is no such generation */
   getGeneration(name: string, generation: number): PipelineGeneration
   /**
@@ -137,6 +139,12 @@ export function createPipelineStore(database: Database, now: () => Date): Pipeli
       const row = database.get('SELECT generation FROM pipelines WHERE name = ?', name)
       return row === undefined ? null : Number(row['generation'])
     },
+    generations: () =>
+      new Map(
+        database
+          .all('SELECT name, generation FROM pipelines')
+          .map((row) => [String(row['name']), Number(row['generation'])]),
+      ),
     getGeneration(name, generation) {
       const row = database.get(
         `SELECT * FROM generations WHERE kind = 'Pipeline' AND name = ? AND generation = ?`,
