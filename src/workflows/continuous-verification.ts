@@ -8,14 +8,11 @@
 import {
   allHandlersFinished,
   CancellationScope,
-  CancelledFailure,
   condition,
   continueAsNew,
   defineUpdate,
   log,
   proxyActivities,
-  setHandler,
-  sleep,
   workflowInfo,
 } from '@temporalio/workflow'
 import type { PassResult, VerificationControlActivities, WatchActivities } from '../activities/contract.ts'
@@ -25,15 +22,14 @@ import {
   type VerificationTrouble,
   verificationUpdateNames,
 } from '../core/verification-control.ts'
+import { createCancellation } from './cancellation.ts'
 import { blockedBy } from './failure.ts'
-import { assertActor } from './messages.ts'
 import { troubleOf } from './verification-states.ts'
 
 export const cancelContinuousUpdate = defineUpdate<{ isEnded: boolean }, [ActorArgs]>(
   verificationUpdateNames.cancel,
 )
 
-const answerWithin = '10s'
 const defaultPassesPerRun = 200
 const firstPauseMs = 1_000
 const longestPauseMs = 30_000
@@ -65,51 +61,25 @@ async function run(
   })
 
   let waits = waitsBefore
-  let cancelledBy: string | null = null
-  let isEnded = false
-  let leaving = false
   let passes = 0
-  const work = new CancellationScope()
-  const cancel = (actor: string): void => {
-    cancelledBy ??= actor
-    work.cancel()
-  }
-  setHandler(
-    cancelContinuousUpdate,
-    async ({ actor }) => {
-      cancel(actor)
-      await condition(() => isEnded || leaving, answerWithin)
-      return { isEnded }
-    },
-    { validator: (args) => assertActor('cancel', args) },
-  )
-  CancellationScope.current().cancelRequested.catch(() => cancel('temporal'))
+  const cancellation = createCancellation()
+  const { attempt } = cancellation
+  cancellation.listen(cancelContinuousUpdate, () => ({ isEnded: cancellation.isEnded() }))
 
-  /** undefined: cancelled. */
-  const attempt = async <T>(body: () => Promise<T>): Promise<T | undefined> => {
-    try {
-      return await work.run(body)
-    } catch (error) {
-      if (work.consideredCancelled || error instanceof CancelledFailure) return undefined
-      throw error
-    }
-  }
   const end = async (state: 'failed' | 'cancelled', trouble: VerificationTrouble | null): Promise<void> => {
-    await endVerification({ pipeline, number, state, actor: cancelledBy ?? 'syncline', trouble })
-    isEnded = true
+    await endVerification({ pipeline, number, state, actor: cancellation.by() ?? 'syncline', trouble })
+    cancellation.ended()
     await condition(allHandlersFinished)
   }
 
   try {
     for (;;) {
       if (passes >= (input.passesPerRun ?? defaultPassesPerRun) || workflowInfo().continueAsNewSuggested) {
-        leaving = true
-        await condition(allHandlersFinished)
-        if (cancelledBy === null) await continueAsNew<typeof continuousVerification>(input, waits)
+        if (await cancellation.leave()) await continueAsNew<typeof continuousVerification>(input, waits)
       }
       const result: PassResult | undefined = await attempt(() => followLog({ pipeline, number }))
       passes++
-      if (result === undefined || cancelledBy !== null) return await end('cancelled', null)
+      if (result === undefined || cancellation.by() !== null) return await end('cancelled', null)
       if (result.kind === 'cancelled' || result.kind === 'superseded') return await end('cancelled', null)
       if (result.kind !== 'waiting') {
         waits = 0
@@ -117,11 +87,10 @@ async function run(
       }
       waits = result.rows > 0 ? 1 : waits + 1
       const pauseMs = Math.min(longestPauseMs, firstPauseMs * 2 ** Math.min(waits - 1, 10))
-      if ((await attempt(() => sleep(pauseMs).then(() => true))) === undefined)
-        return await end('cancelled', null)
+      if (!(await cancellation.pause(pauseMs))) return await end('cancelled', null)
     }
   } catch (error) {
-    if (leaving && cancelledBy === null) throw error
+    if (cancellation.isLeaving() && cancellation.by() === null) throw error
     log.error('the verification failed', { error })
     await end('failed', troubleOf(blockedBy(error)))
   }

@@ -9,7 +9,6 @@
 import {
   allHandlersFinished,
   CancellationScope,
-  CancelledFailure,
   condition,
   continueAsNew,
   defineUpdate,
@@ -17,7 +16,6 @@ import {
   proxyActivities,
   setCurrentDetails,
   setHandler,
-  sleep,
   workflowInfo,
 } from '@temporalio/workflow'
 import type { PassResult, VerificationControlActivities, VerifyActivities } from '../activities/contract.ts'
@@ -28,6 +26,7 @@ import {
   type VerificationTrouble,
   verificationUpdateNames,
 } from '../core/verification-control.ts'
+import { answerWithin, createCancellation } from './cancellation.ts'
 import { blockedBy } from './failure.ts'
 import { assertActor, refused } from './messages.ts'
 import { afterPass, troubleOf, verifyRetries, type Waiting } from './verification-states.ts'
@@ -46,7 +45,6 @@ export interface RepairResult {
 const approveUpdate = defineUpdate<RepairResult, [ActorArgs]>(verificationUpdateNames.approve)
 const cancelRepairUpdate = defineUpdate<RepairResult, [ActorArgs]>(verificationUpdateNames.cancel)
 
-const answerWithin = '10s'
 const defaultPassesPerRun = 200
 
 export async function repair(input: RepairInput, carried?: CarriedRepair): Promise<RepairResult> {
@@ -72,41 +70,25 @@ async function run(input: RepairInput, carried?: CarriedRepair): Promise<RepairR
   let state: RepairState = carried?.step ?? (input.needsApproval ? 'awaiting-approval' : 'repairing')
   let approvedBy = carried?.approvedBy ?? null
   let waiting = carried?.waiting ?? null
-  let cancelledBy: string | null = null
-  let isEnded = false
-  let leaving = false
   let passes = 0
-  const work = new CancellationScope()
-
-  const cancel = (actor: string): void => {
-    cancelledBy ??= actor
-    work.cancel()
-  }
+  const cancellation = createCancellation()
+  const { attempt } = cancellation
   setHandler(
     approveUpdate,
     async ({ actor }) => {
       approvedBy = actor
-      await condition(() => state !== 'awaiting-approval' || leaving, answerWithin)
+      await condition(() => state !== 'awaiting-approval' || cancellation.isLeaving(), answerWithin)
       return { state }
     },
     {
       validator: (args) => {
         assertActor('approve', args)
-        if (approvedBy === null && cancelledBy === null && state === 'awaiting-approval') return
+        if (approvedBy === null && cancellation.by() === null && state === 'awaiting-approval') return
         throw refused('SYNC-5145', 'cannot approve: the repair does not wait for it')
       },
     },
   )
-  setHandler(
-    cancelRepairUpdate,
-    async ({ actor }) => {
-      cancel(actor)
-      await condition(() => isEnded || leaving, answerWithin)
-      return { state }
-    },
-    { validator: (args) => assertActor('cancel', args) },
-  )
-  CancellationScope.current().cancelRequested.catch(() => cancel('temporal'))
+  cancellation.listen(cancelRepairUpdate, () => ({ state }))
 
   const enter = async (
     next: RepairState,
@@ -121,39 +103,27 @@ async function run(input: RepairInput, carried?: CarriedRepair): Promise<RepairR
     last: 'done' | 'failed' | 'cancelled',
     trouble: VerificationTrouble | null = null,
   ): Promise<RepairResult> => {
-    await enter(last, cancelledBy ?? 'syncline', trouble)
-    isEnded = true
+    await enter(last, cancellation.by() ?? 'syncline', trouble)
+    cancellation.ended()
     await condition(allHandlersFinished)
     return { state: last }
   }
-  /** undefined: cancelled. */
-  const attempt = async <T>(body: () => Promise<T>): Promise<T | undefined> => {
-    try {
-      return await work.run(body)
-    } catch (error) {
-      if (work.consideredCancelled || error instanceof CancelledFailure) return undefined
-      throw error
-    }
-  }
-
   try {
     if (state === 'awaiting-approval') {
-      await condition(() => approvedBy !== null || cancelledBy !== null)
-      if (cancelledBy !== null) return await end('cancelled')
+      await condition(() => approvedBy !== null || cancellation.by() !== null)
+      if (cancellation.by() !== null) return await end('cancelled')
     }
     if (carried === undefined) await enter('repairing', approvedBy ?? 'syncline')
     for (;;) {
       if (passes >= (input.passesPerRun ?? defaultPassesPerRun) || workflowInfo().continueAsNewSuggested) {
-        leaving = true
-        await condition(allHandlersFinished)
-        if (cancelledBy === null && (state === 'repairing' || state === 'verifying'))
+        if ((await cancellation.leave()) && (state === 'repairing' || state === 'verifying'))
           await continueAsNew<typeof repair>(input, { step: state, approvedBy, waiting })
       }
       const result: PassResult | undefined = await attempt(() =>
         state === 'verifying' ? verifyRepaired(ref) : repairRows(ref),
       )
       passes++
-      if (result === undefined || cancelledBy !== null) return await end('cancelled')
+      if (result === undefined || cancellation.by() !== null) return await end('cancelled')
       const next = afterPass(result, waiting, Date.now())
       waiting = next.do === 'wait' ? next.waiting : null
       switch (next.do) {
@@ -164,8 +134,7 @@ async function run(input: RepairInput, carried?: CarriedRepair): Promise<RepairR
           await enter('verifying')
           break
         case 'wait':
-          if ((await attempt(() => sleep(next.ms).then(() => true))) === undefined)
-            return await end('cancelled')
+          if (!(await cancellation.pause(next.ms))) return await end('cancelled')
           break
         case 'fail':
           return await end('failed', next.trouble)
@@ -174,7 +143,7 @@ async function run(input: RepairInput, carried?: CarriedRepair): Promise<RepairR
       }
     }
   } catch (error) {
-    if (leaving && cancelledBy === null) throw error
+    if (cancellation.isLeaving() && cancellation.by() === null) throw error
     log.error('the repair failed', { error })
     return await end('failed', troubleOf(blockedBy(error)))
   }

@@ -9,7 +9,6 @@
 import {
   allHandlersFinished,
   CancellationScope,
-  CancelledFailure,
   condition,
   continueAsNew,
   defineUpdate,
@@ -17,8 +16,6 @@ import {
   ParentClosePolicy,
   proxyActivities,
   setCurrentDetails,
-  setHandler,
-  sleep,
   startChild,
   workflowInfo,
 } from '@temporalio/workflow'
@@ -32,8 +29,8 @@ import {
   type VerificationTrouble,
   verificationUpdateNames,
 } from '../core/verification-control.ts'
+import { createCancellation } from './cancellation.ts'
 import { blockedBy } from './failure.ts'
-import { assertActor } from './messages.ts'
 import { afterPass, troubleOf, verifyRetries, type Waiting } from './verification-states.ts'
 
 /** What one run hands to the next. */
@@ -51,7 +48,6 @@ export interface VerificationResult {
 
 export const cancelUpdate = defineUpdate<{ isEnded: boolean }, [ActorArgs]>(verificationUpdateNames.cancel)
 
-const answerWithin = '10s'
 const defaultPassesPerRun = 200
 
 export async function verification(
@@ -79,36 +75,10 @@ async function run(input: VerificationInput, carried?: CarriedVerification): Pro
   let number = carried?.number ?? input.number ?? null
   let shards = carried?.shards ?? null
   let waiting = carried?.waiting ?? null
-  let cancelledBy: string | null = null
-  let isEnded = false
-  let leaving = false
   let passes = 0
-  const work = new CancellationScope()
-
-  const cancel = (actor: string): void => {
-    cancelledBy ??= actor
-    work.cancel()
-  }
-  setHandler(
-    cancelUpdate,
-    async ({ actor }) => {
-      cancel(actor)
-      await condition(() => isEnded || leaving, answerWithin)
-      return { isEnded }
-    },
-    { validator: (args) => assertActor('cancel', args) },
-  )
-  CancellationScope.current().cancelRequested.catch(() => cancel('temporal'))
-
-  /** undefined: cancelled. */
-  const attempt = async <T>(body: () => Promise<T>): Promise<T | undefined> => {
-    try {
-      return await work.run(body)
-    } catch (error) {
-      if (work.consideredCancelled || error instanceof CancelledFailure) return undefined
-      throw error
-    }
-  }
+  const cancellation = createCancellation()
+  const { attempt } = cancellation
+  cancellation.listen(cancelUpdate, () => ({ isEnded: cancellation.isEnded() }))
 
   const end = async (
     state: 'done' | 'failed' | 'cancelled',
@@ -119,10 +89,10 @@ async function run(input: VerificationInput, carried?: CarriedVerification): Pro
       pipeline,
       number,
       state,
-      actor: cancelledBy ?? 'syncline',
+      actor: cancellation.by() ?? 'syncline',
       trouble,
     })
-    isEnded = true
+    cancellation.ended()
     if (ended.repair !== null) await startRepair(number, ended.repair)
     await condition(allHandlersFinished)
     return { number, outcome: ended.outcome }
@@ -161,16 +131,14 @@ async function run(input: VerificationInput, carried?: CarriedVerification): Pro
     }
     while (shards.length > 0) {
       if (passes >= (input.passesPerRun ?? defaultPassesPerRun) || workflowInfo().continueAsNewSuggested) {
-        leaving = true
-        await condition(allHandlersFinished)
-        if (cancelledBy === null)
+        if (await cancellation.leave())
           await continueAsNew<typeof verification>({ ...input, number }, { number, shards, waiting })
       }
       const shard = shards[0] as number
       setCurrentDetails(`shard ${shard + 1}, ${shards.length} to go`)
       const result: PassResult | undefined = await attempt(() => compareTables({ ...ref, shard }))
       passes++
-      if (result === undefined || cancelledBy !== null) return await end('cancelled', null)
+      if (result === undefined || cancellation.by() !== null) return await end('cancelled', null)
       const next = afterPass(result, waiting, Date.now())
       waiting = next.do === 'wait' ? next.waiting : null
       switch (next.do) {
@@ -180,8 +148,7 @@ async function run(input: VerificationInput, carried?: CarriedVerification): Pro
           shards = shards.slice(1)
           break
         case 'wait':
-          if ((await attempt(() => sleep(next.ms).then(() => true))) === undefined)
-            return await end('cancelled', null)
+          if (!(await cancellation.pause(next.ms))) return await end('cancelled', null)
           break
         case 'fail':
           return await end('failed', next.trouble)
@@ -191,7 +158,7 @@ async function run(input: VerificationInput, carried?: CarriedVerification): Pro
     }
     return await end('done', null)
   } catch (error) {
-    if (leaving && cancelledBy === null) throw error
+    if (cancellation.isLeaving() && cancellation.by() === null) throw error
     log.error('the verification failed', { error })
     return await end('failed', troubleOf(blockedBy(error)))
   }
