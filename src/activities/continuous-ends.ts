@@ -4,7 +4,6 @@
  * Opens everything anew for each run and closes it; secrets are resolved each time. Nothing of it asks the engine for anything.
  */
 import type { LogScope } from '../connectors/contract.ts'
-import { SyncError } from '../core/errors.ts'
 import type { Position } from '../core/position.ts'
 import { tableName } from '../core/schema.ts'
 import type { PipelineGeneration } from '../store/pipelines.ts'
@@ -93,14 +92,3 @@ export const createContinuousEnds = (): ContinuousRuntime => ({
     }
   },
 })
-
-/** A position as the store keeps it. */
-export const positionText = ({ token, ordinal, transaction }: Position): string =>
-  JSON.stringify({ token, ordinal, ...(transaction === undefined ? {} : { transaction }) })
-
-export function positionOf(text: string): Position {
-  const found = JSON.parse(text) as Partial<Position>
-  if (typeof found.token !== 'string' || typeof found.ordinal !== 'number')
-    throw new SyncError('SYNC-9001', `not the text of a position: ${text.slice(0, 100)}`)
-  return found as Position
-}

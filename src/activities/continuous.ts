@@ -6,10 +6,11 @@
  */
 import { ApplicationFailure, Context } from '@temporalio/activity'
 import { asSyncError, SyncError } from '../core/errors.ts'
+import { positionOf, positionText } from '../core/exact-json.ts'
 import { openVerificationStates, type VerificationTrouble } from '../core/verification-control.ts'
 import type { Store } from '../store/store.ts'
 import type { PlannedTable } from '../store/verifications.ts'
-import { type ContinuousRuntime, positionOf, positionText } from './continuous-ends.ts'
+import type { ContinuousRuntime } from './continuous-ends.ts'
 import type { PassResult, WatchActivities } from './contract.ts'
 import { beating, forgotten, troubleOf } from './verify.ts'
 

@@ -8,10 +8,10 @@
  * After a crash of anything: these rows are read again, and they are the truth.
  */
 
+import { keyText, positionText } from '../../../core/exact-json.ts'
 import type { Value } from '../../../core/value.ts'
 import type { BatchHeader, LoadProgress } from '../../contract.ts'
 import { textLiteral } from '../sql-text.ts'
-import { keyText, positionText } from './exact-json.ts'
 import type { WriteDialect } from './write-dialect.ts'
 
 export const markTable = '`syncline`.`apply_mark`'

@@ -4,11 +4,12 @@
  * Written behind the mark row of slot 0 like everything else, so a fact stands whole or not at all and only under the owner. That a table is
  * parked and that its load counts as not begun are one transaction: whatever comes later finds both.
  */
+
+import { positionOf, positionText } from '../../../core/exact-json.ts'
 import type { DeadLetter, ParkedTable } from '../../../core/quarantine.ts'
 import { type TableId, tableName } from '../../../core/schema.ts'
 import type { Row } from '../../../core/value.ts'
 import { textLiteral } from '../sql-text.ts'
-import { positionOf, positionText } from './exact-json.ts'
 import { loadProgressStatement } from './mark-table.ts'
 import type { WriteDialect } from './write-dialect.ts'
 

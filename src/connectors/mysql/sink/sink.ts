@@ -10,6 +10,7 @@
  */
 import { randomUUID } from 'node:crypto'
 import { SyncError } from '../../../core/errors.ts'
+import { positionText } from '../../../core/exact-json.ts'
 import type { Destination, LaneWork } from '../../../core/plan.ts'
 import type { Resume, Sink, SinkOptions } from '../../contract.ts'
 import type { Connection } from '../connection.ts'
@@ -18,7 +19,6 @@ import { productOf } from '../flavour.ts'
 import { loadLines as loadLinesFormat } from '../load-lines.ts'
 import { qualifiedName, textLiteral } from '../sql-text.ts'
 import { createDefinitionRunner } from './definition-runner.ts'
-import { positionText } from './exact-json.ts'
 import { type ChunkText, loadText, rowsOfText } from './load-data.ts'
 import { takesLines } from './load-statement.ts'
 import {

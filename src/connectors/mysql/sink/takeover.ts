@@ -7,13 +7,13 @@
  * rows with the old owner or the new one, and either can be taken over again.
  */
 import { SyncError } from '../../../core/errors.ts'
+import { positionOf, storedKeyOf } from '../../../core/exact-json.ts'
 import type { Row } from '../../../core/value.ts'
 import type { LoadProgress, Resume, UnfinishedBatch } from '../../contract.ts'
 import type { Connection } from '../connection.ts'
 import { classify } from '../errors.ts'
 import { textLiteral } from '../sql-text.ts'
 import { endDefinitionRun } from './definition-runner.ts'
-import { positionOf, storedKeyOf } from './exact-json.ts'
 import {
   changeTable,
   connectionIds,

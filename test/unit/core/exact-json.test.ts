@@ -3,12 +3,7 @@
  */
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import {
-  keyText,
-  positionOf,
-  positionText,
-  storedKeyOf,
-} from '../../../src/connectors/mysql/sink/exact-json.ts'
+import { keyText, positionOf, positionText, storedKeyOf } from '../../../src/core/exact-json.ts'
 import type { Value } from '../../../src/core/value.ts'
 
 const byteString = fc.uint8Array().map((bytes) => String.fromCharCode(...bytes))

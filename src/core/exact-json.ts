@@ -1,13 +1,13 @@
 /**
- * JSON text that gives back exactly what was put in: positions and key values as they are stored at the target.
+ * JSON text that gives back exactly what was put in: positions and key values as they are stored at the target and in the store.
  *
  * ASCII only, so that no character set of a session or a column can change it. Key values keep their JavaScript type (core/value-json.ts). Pure;
  * text that this module did not write throws SYNC-9001 and is never guessed at.
  */
-import { SyncError } from '../../../core/errors.ts'
-import type { Position } from '../../../core/position.ts'
-import type { Value } from '../../../core/value.ts'
-import { jsonOfValue, valueOfJson } from '../../../core/value-json.ts'
+import { SyncError } from './errors.ts'
+import type { Position } from './position.ts'
+import type { Value } from './value.ts'
+import { jsonOfValue, valueOfJson } from './value-json.ts'
 
 const beyondAscii = /[\u007f-\uffff]/g
 
