@@ -66,12 +66,14 @@ export interface BatchPlan {
   readonly phases: number
   /** work[phase - 1][lane - 1] */
   readonly work: readonly (readonly LaneWork[])[]
+  /** Names of the tables that are written by one lane as a whole. */
+  readonly inOneLane: readonly string[]
   /** Removals and upserts in all. */
   readonly rows: number
 }
 
 /** Raised whenever the same changes would come out in another lane or phase than before. */
-const PLAN_VERSION = 1
+const PLAN_VERSION = 2
 
 /**
  * Where the net effect is written.
@@ -83,20 +85,30 @@ const PLAN_VERSION = 1
  *   release and take values of such a key, then all its removals go to phase 1 and its upserts to phase 2, with a barrier
  *   between. This holds for the primary key too: 'a' removed and 'A' inserted are two entries here and one key at the server.
  *   Tables without such a meeting are written wholly in the last phase, where they stay atomic.
+ * - A table with few rows in the batch goes to one lane as a whole: of a thousand tables each lane would otherwise write a statement for a handful of rows
+ *   (performance.md, "Catching up"). Which tables these are hangs on what the batch holds, so it is part of the plan's digest.
  *
  * A removal names the row by its key's bytes; the server removes what is equal under the key's collation. At the time of the removals that
  * can only be the row meant: a second row with an equal key did not exist at the batch's start, and none has been written yet.
+ *
+ * @param oneLaneRows a table of which at most so many keys were touched goes to one lane
  */
-export function planBatch(net: NetChanges, lanes: number): BatchPlan {
+export function planBatch(net: NetChanges, lanes: number, oneLaneRows = 0): BatchPlan {
   const tables = net.destinations.map((table) => analyse(table))
   const phases = lanes > 1 && tables.some((table) => table.meetsUnderCollation) ? 2 : 1
   const work = Array.from({ length: phases }, () => Array.from({ length: lanes }, (): WorkInHand[] => []))
+  const inOneLane: string[] = []
   let rows = 0
 
-  for (const { destination, packed, entries, removedFirst, groups, meetsUnderCollation } of tables) {
+  for (const { destination, touched, packed, entries, removedFirst, groups, meetsUnderCollation } of tables) {
     const removalPhase = meetsUnderCollation ? 0 : phases - 1
-    const seed = textHash(tableName(destination.id))
-    const laneOf = (key: string): number => (lanes === 1 ? 0 : textHash(key, seed) % lanes)
+    const name = tableName(destination.id)
+    const seed = textHash(name)
+    const isInOneLane = lanes > 1 && touched <= oneLaneRows
+    if (isInOneLane) inOneLane.push(name)
+    // Not by `seed` alone: shards divide tables by it, and those of one shard would meet in a few lanes.
+    const onlyLane = isInOneLane || lanes === 1 ? textHash(name, seed) % lanes : null
+    const laneOf = (key: string): number => onlyLane ?? textHash(key, seed) % lanes
     // Where a barrier stands between removals and upserts, nothing is gained by keeping a group together.
     const grouped = groups !== null && !(meetsUnderCollation && phases === 2)
     if (packed !== null) {
@@ -132,6 +144,7 @@ export function planBatch(net: NetChanges, lanes: number): BatchPlan {
     lanes,
     phases,
     work: work.map((phase) => phase.map((tablesOfLane) => ({ tables: tablesOfLane }))),
+    inOneLane,
     rows,
   }
 }
@@ -140,11 +153,13 @@ export function planBatch(net: NetChanges, lanes: number): BatchPlan {
  * Names all that shapes a plan: equal digests mean that the same changes give the same plan. After a crash with an equal digest only the
  * unconfirmed lanes are run; with a different one all lanes have to be, as a batch of a new number over the same bounds.
  * @param scope anything else that decides which changes reach the merge, such as row filters
+ * @param inOneLane of the plan
  */
 export function planDigest(
   destinations: Iterable<Destination>,
   lanes: number,
   scope: readonly string[] = [],
+  inOneLane: readonly string[] = [],
 ): string {
   const tables = Array.from(destinations, ({ id, columns, valueTypes, key, uniqueKeys }) =>
     JSON.stringify([
@@ -155,7 +170,7 @@ export function planDigest(
       [key, ...uniqueKeys].map(({ name, ordinals, comparesBytes }) => [name, ordinals, comparesBytes]),
     ]),
   )
-  return textDigest(JSON.stringify([PLAN_VERSION, lanes, tables.sort(), scope]))
+  return textDigest(JSON.stringify([PLAN_VERSION, lanes, tables.sort(), scope, inOneLane.toSorted()]))
 }
 
 interface WorkInHand<Upserts = Row[] | PackedRows> extends TableWork {
@@ -182,6 +197,8 @@ function keyValues(row: Row, key: UniqueKey): Row {
 
 interface Analysis {
   readonly destination: Destination
+  /** Keys that the batch's changes name, whether anything is to be written of them or not. */
+  readonly touched: number
   /** The changes, where they are packed; then there are no `entries`. */
   readonly packed: PackedTable | null
   /** Net changes that write something, in log order. */
@@ -197,7 +214,16 @@ interface Analysis {
 function analyse({ destination, changes, packed }: DestinationNet): Analysis {
   if (packed !== null) {
     const meetsUnderCollation = !destination.key.comparesBytes && insertsAndRemoves(packed)
-    return { destination, packed, entries: [], removedFirst: noEntries, groups: null, meetsUnderCollation }
+    const touched = packed.size
+    return {
+      destination,
+      touched,
+      packed,
+      entries: [],
+      removedFirst: noEntries,
+      groups: null,
+      meetsUnderCollation,
+    }
   }
   const entries: NetChange[] = []
   for (const change of changes.values()) {
@@ -212,7 +238,8 @@ function analyse({ destination, changes, packed }: DestinationNet): Analysis {
     if (key.comparesBytes) groups = groupByBytes(entries, key, removedFirst, groups)
     else if (meetUnderCollation(entries, key, removedFirst)) meetsUnderCollation = true
   }
-  return { destination, packed: null, entries, removedFirst, groups, meetsUnderCollation }
+  const touched = changes.size
+  return { destination, touched, packed: null, entries, removedFirst, groups, meetsUnderCollation }
 }
 
 const noEntries = new Uint8Array(0)

@@ -5,7 +5,7 @@
 import type { BatchHeader, Sink, UnfinishedBatch } from '../connectors/contract.ts'
 import { asSyncError } from '../core/errors.ts'
 import type { Merge, NetChanges } from '../core/merge.ts'
-import { type Destination, type LaneWork, planBatch, planDigest } from '../core/plan.ts'
+import { type BatchPlan, type LaneWork, planBatch, planDigest } from '../core/plan.ts'
 import { refusalOf } from '../core/quarantine.ts'
 import type { TableId } from '../core/schema.ts'
 import type { SealedBatch } from './batcher.ts'
@@ -21,6 +21,7 @@ export interface Applier {
 
 export interface ApplierOptions {
   readonly lanes: number
+  /** Batches of so many rows are one transaction, and of larger ones a table with a lane's share of it is written by one lane. */
   readonly smallBatchRows: number
   /** What decides which rows take part: a batch begun under another scope is planned anew. */
   readonly scope: readonly string[]
@@ -30,6 +31,15 @@ export interface ApplierOptions {
 
 export function createApplier(sink: Sink, options: ApplierOptions, lastBatch: number, meter: Meter): Applier {
   let number = lastBatch
+  const planOf = (net: NetChanges, lanes: number): BatchPlan =>
+    planBatch(net, lanes, Math.floor(options.smallBatchRows / lanes))
+  const digestOf = (net: NetChanges, { lanes, inOneLane }: BatchPlan): string =>
+    planDigest(
+      net.destinations.map((table) => table.destination),
+      lanes,
+      options.scope,
+      inOneLane,
+    )
 
   async function runPhases(
     header: BatchHeader,
@@ -97,14 +107,14 @@ export function createApplier(sink: Sink, options: ApplierOptions, lastBatch: nu
       const net = batch.merge.net()
       const isSmall = batch.merge.rows <= options.smallBatchRows
       const lanes = isSmall ? 1 : options.lanes
-      const plan = planBatch(net, lanes)
+      const plan = planOf(net, lanes)
       const header: BatchHeader = {
         batch: number,
         from: batch.from,
         to: batch.to,
         lanes,
         phases: plan.phases,
-        planDigest: isSmall ? '' : planDigest(destinationsOf(net), lanes, options.scope),
+        planDigest: isSmall ? '' : digestOf(net, plan),
         sourceCommitTimeUs: batch.commitTimeUs,
       }
       const plannedAtMs = meter.spent('plan', startedAtMs)
@@ -117,8 +127,8 @@ export function createApplier(sink: Sink, options: ApplierOptions, lastBatch: nu
 
     async finish(unfinished, merge, commitTimeUs) {
       const net = merge.net()
-      const plan = planBatch(net, unfinished.lanes)
-      const digest = planDigest(destinationsOf(net), unfinished.lanes, options.scope)
+      const plan = planOf(net, unfinished.lanes)
+      const digest = digestOf(net, plan)
       // A plan made under other rules (a changed mapping, a new index at the target) spreads rows over the lanes in another way. Then
       // every lane runs again, under a number of its own so that no confirmation of the old plan counts for the new one: net
       // effects of whole rows can be written twice, and end at `to` as well.
@@ -140,6 +150,3 @@ export function createApplier(sink: Sink, options: ApplierOptions, lastBatch: nu
     batch: () => number,
   }
 }
-
-const destinationsOf = (net: NetChanges): readonly Destination[] =>
-  net.destinations.map((table) => table.destination)

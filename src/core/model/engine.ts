@@ -8,7 +8,7 @@
  */
 import type { ChunkWindow } from '../chunk-window.ts'
 import type { Merge, NetChanges } from '../merge.ts'
-import { type Destination, type LaneWork, planDigest } from '../plan.ts'
+import { type BatchPlan, type Destination, type LaneWork, planDigest } from '../plan.ts'
 import { type LogCoordinate, type Position, samePosition } from '../position.ts'
 import type { RowChange, TransactionSlice } from '../transaction.ts'
 import { keyOf, type Row, type Value } from '../value.ts'
@@ -304,10 +304,12 @@ export function createModelEngine(
 
   // ---------------------------------------------------------------------------------------------------------- batches
 
-  const digestOf = (net: NetChanges, lanes: number): string =>
+  const digestOf = (net: NetChanges, { lanes, inOneLane }: BatchPlan): string =>
     planDigest(
       net.destinations.map((table) => table.destination),
       lanes,
+      [],
+      inOneLane,
     )
 
   function seal(): Sealed {
@@ -341,14 +343,14 @@ export function createModelEngine(
     const net = batchToWrite.merge.net()
     const isSmall = batchToWrite.merge.rows <= settings.smallBatchRows
     const lanes = isSmall ? 1 : settings.lanes
-    const plan = planOf(mutant, net, lanes)
+    const plan = planOf(mutant, net, lanes, settings.smallBatchRows)
     const header: ModelHeader = {
       batch,
       from: batchToWrite.from,
       to: batchToWrite.to,
       lanes,
       phases: plan.phases,
-      digest: digestOf(net, lanes),
+      digest: digestOf(net, plan),
     }
     const whole = plan.work[0]?.[0] as LaneWork
     const { load: progress } = batchToWrite
@@ -363,6 +365,7 @@ export function createModelEngine(
       return
     }
     saw(plan.phases === 2 ? 'large batch of two phases' : 'large batch')
+    if (plan.inOneLane.length > 0) saw('table in one lane of a large batch')
     if (mutant === 'noHeader') {
       for (const lanesOfPhase of plan.work) {
         const posted = lanesOfPhase.map((work, i) => post({ kind: 'bare-data', lane: i + 1, work, load: [] }))
@@ -405,8 +408,8 @@ export function createModelEngine(
       at = after(at, slice)
     }
     const net = formed.net()
-    const plan = planOf(mutant, net, unfinished.lanes)
-    const digest = digestOf(net, unfinished.lanes)
+    const plan = planOf(mutant, net, unfinished.lanes, settings.smallBatchRows)
+    const digest = digestOf(net, plan)
     const samePlan = digest === unfinished.digest && plan.phases === unfinished.phases
     saw(samePlan ? 'broken batch finished' : 'broken batch planned anew')
     const keepsNumber = samePlan || mutant === 'sameNumberForNewPlan' || mutant === 'oldLanesForNewPlan'

@@ -79,8 +79,13 @@ const withoutNoop = (change: NetChange): NetChange =>
 export const keepsUniqueKey = (mutant: Mutant | null, key: UniqueKey): boolean =>
   mutant !== 'uniqueKeysIgnored' && !(mutant === 'hiddenKeysIgnored' && key.ordinals.length === 0)
 
-export function planOf(mutant: Mutant | null, net: NetChanges, lanes: number): BatchPlan {
-  const plan = planBatch(net, lanes)
+export function planOf(
+  mutant: Mutant | null,
+  net: NetChanges,
+  lanes: number,
+  oneLaneRows: number,
+): BatchPlan {
+  const plan = planBatch(net, lanes, oneLaneRows)
   if (mutant === 'noBarrier' && plan.phases === 2) {
     const [first = [], second = []] = plan.work
     const work = first.map(({ tables }, lane) => ({

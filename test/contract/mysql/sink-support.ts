@@ -130,6 +130,7 @@ export const work = (
 export const small = (...tables: readonly TableWork[]): BatchPlan => ({
   lanes: 1,
   phases: 1,
+  inOneLane: [],
   work: [[{ tables }]],
   rows: tables.reduce((rows, { upserts, removals }) => rows + upserts.length + removals.length, 0),
 })

@@ -23,6 +23,7 @@ it('keeps every promise of the data path in every history', { timeout: 3_600_000
     'small batch',
     'large batch',
     'large batch of two phases',
+    'table in one lane of a large batch',
     'chunk written',
     'row struck',
     'batch waits for a chunk',

