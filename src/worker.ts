@@ -20,12 +20,12 @@ import {
   type EngineSupervisor,
   type EngineSupervisorOptions,
 } from './activities/engine-supervisor.ts'
-import { hostFlags } from './activities/host-memory.ts'
 import { createRecorder, type Recorder } from './activities/report-recorder.ts'
 import { createStreamActivities } from './activities/stream.ts'
 import { createVerificationControlActivities } from './activities/verification-control.ts'
 import { createVerifyActivities } from './activities/verify.ts'
 import { createVerifyEnds } from './activities/verify-ends.ts'
+import { heapFlags } from './config/heap-flags.ts'
 import { taskQueues } from './core/pipeline-control.ts'
 import { openReportWriter, openStore, type Store } from './store/store.ts'
 import { createLog, type Log } from './telemetry/log.ts'
@@ -115,7 +115,7 @@ const startSupervisor = (
         runtimeModule: options.runtimeModule ?? engineRuntime,
         runtime: { storePath: options.storePath },
       },
-      execArgv: hostFlags(options.engineHeapMiB ?? null),
+      execArgv: heapFlags(options.engineHeapMiB ?? null),
       isTemporalReachable: () => link.isReachable(),
       onStatistics: (engine, report) => recorder.take(engine, report),
       ...options.supervision,

@@ -5,14 +5,15 @@
  * Guarantees: `onLost` is called once for a host that had been at work, after a successor was named if a spare was ready. A host that says
  * nothing for `silenceMs` (stopped, or stuck in a loop) is killed. If hosts die young again and again, new ones are started ever more slowly.
  */
+
+import { heapFlags } from '../config/heap-flags.ts'
 import type { Log } from '../telemetry/log.ts'
-import { hostFlags } from './host-memory.ts'
 import type { FromHost, HostArguments } from './host-messages.ts'
 import { type HostProcess, startHost } from './host-process.ts'
 
 export interface HostPoolOptions {
   readonly host: HostArguments
-  /** Flags of the host's node process; default: `hostFlags(null)`. */
+  /** Flags of the host's node process; default: `heapFlags(null)`. */
   readonly execArgv?: readonly string[]
   /** A host that is silent for longer is killed. Default 5,000. */
   readonly silenceMs?: number
@@ -66,7 +67,7 @@ export const createHostPool = (options: HostPoolOptions, listener: HostPoolListe
     waiting = setTimeout(() => {
       waiting = undefined
       if (isClosed || hosts.size >= 2) return
-      const host = startHost(options.host, options.execArgv ?? hostFlags(null), {
+      const host = startHost(options.host, options.execArgv ?? heapFlags(null), {
         onMessage: (from, message) => listener.onMessage(from, message),
         onReady: () => {
           promote()

@@ -3,9 +3,9 @@
  * written in slices and everything between the two servers is bounded by bytes. In global order all slices are one commit at the target,
  * and the bound is 400 MB.
  */
-import { readFile } from 'node:fs/promises'
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest'
 import { type MysqlServer, startMysql } from '../../dev/mysql.ts'
+import { peakMegabytes } from '../support/peak-memory.ts'
 import { createCase, type PipelineCase } from '../support/pipeline-case.ts'
 import { sharedTemporal } from '../support/servers.ts'
 import { type Stack, startStack, waitFor } from '../support/stack.ts'
@@ -34,21 +34,15 @@ afterAll(async () => {
   await Promise.all(servers.map((server) => server.discard()))
 })
 
-/** The most memory that the process ever had resident, in bytes (proc(5), VmHWM). */
-async function peakBytes(pid: number): Promise<number> {
-  const [, kibibytes] = /^VmHWM:\s+(\d+) kB$/m.exec(await readFile(`/proc/${pid}/status`, 'utf8')) ?? []
-  return Number(kibibytes) * 1024
-}
-
 it.each([
-  { order: 'merged', maxBytes: 500_000_000 },
-  { order: 'global', maxBytes: 400_000_000 },
+  { order: 'merged', maxMegabytes: 500 },
+  { order: 'global', maxMegabytes: 400 },
 ])(
   'a transaction of 1,000,000 rows is inserted and updated in bounded memory, in $order order',
   {
     timeout: 600_000,
   },
-  async ({ order, maxBytes }) => {
+  async ({ order, maxMegabytes }) => {
     const [source, target] = servers as [MysqlServer, MysqlServer]
     // Processes of its own: the peak is that of this order.
     stack = await startStack(await sharedTemporal())
@@ -72,21 +66,19 @@ it.each([
      SELECT i, i * 7 MOD 1000003, CONCAT('name ', i), REPEAT(SHA2(i, 256), 2), i / 100, '2026-01-02 03:04:05.678' FROM n`,
     )
     await pipeline.settled(240_000)
-    const afterInsert = await peakBytes(pid)
+    const afterInsert = await peakMegabytes(pid)
 
     await pipeline.source.query(
       'UPDATE big SET k = k + 1, note = REVERSE(note), at = NULL; INSERT INTO small VALUES (1)',
     )
     await pipeline.settled(240_000)
-    const afterUpdate = await peakBytes(pid)
+    const afterUpdate = await peakMegabytes(pid)
     console.info(
-      `${order}: peak after the insert ${megabytes(afterInsert)}, after the update ${megabytes(afterUpdate)}`,
+      `${order}: peak after the insert ${Math.round(afterInsert)} MB, after the update ${Math.round(afterUpdate)} MB`,
     )
 
     expect(await pipeline.expectEqual({ databases: [database] })).toBe(rows + 1)
     expect(await host(), 'the same process all along').toBe(pid)
-    expect(afterUpdate).toBeLessThan(maxBytes)
+    expect(afterUpdate).toBeLessThan(maxMegabytes)
   },
 )
-
-const megabytes = (bytes: number): string => `${Math.round(bytes / 1e6)} MB`

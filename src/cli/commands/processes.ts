@@ -1,8 +1,10 @@
 /** `server` and `worker`: the processes of an installation, each until Ctrl-C or SIGTERM. */
 import { type Command, InvalidArgumentError, Option } from 'commander'
+import { heapFlags } from '../../config/heap-flags.ts'
 import { sizeBytes } from '../../config/quantity.ts'
 import type { WorkerRole } from '../../worker.ts'
 import { type CommandContext, optionsOf } from '../context.ts'
+import { goOnWithFlags } from '../flagged-process.ts'
 
 export const defaultListen = '127.0.0.1:7400'
 
@@ -64,6 +66,8 @@ export function addWorker(program: Command, context: CommandContext): void {
     )
     .action(async (_: unknown, command: Command) => {
       const options = optionsOf<{ role: WorkerRole; engineHeap?: number; maxPipelines: number }>(command)
+      // A stream worker's rows are in the process of its engines, a control worker has none.
+      if (options.role === 'verify' || options.role === 'all') goOnWithFlags(heapFlags(null))
       const { runWorker } = await import('../../worker.ts')
       await runWorker({
         role: options.role,

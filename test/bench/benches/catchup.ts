@@ -4,11 +4,12 @@
  * last transaction of the backlog is committed, which the side itself confirms; then each side's tables are compared with the source's.
  */
 import type { PipelineStatistics } from '../../../src/core/statistics.ts'
+import { peakMegabytes } from '../../support/peak-memory.ts'
 import type { Bench, BenchContext } from '../bench.ts'
 import { inTurn } from '../bench.ts'
 import { type EngineProcess, startEngineProcess } from '../engine/process.ts'
 import { replicaCaughtUp, startReplica, stopReplica } from '../peers/replica.ts'
-import { measured, peakMegabytes } from '../process-usage.ts'
+import { measured } from '../process-usage.ts'
 import { assertEqual, type BenchServers, database, startServers } from '../servers.ts'
 import { type BenchResult, mediansOf, type Round, resultOf } from '../statistics.ts'
 import { hot, inserts, oltp } from '../work/backlogs.ts'

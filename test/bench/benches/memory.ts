@@ -2,9 +2,10 @@
  * How much memory the process of the engine ever has, with a fresh process for each kind of work: a huge transaction, a long backlog (and
  * one of a tenth of it), rows of a megabyte, two thousand tables. All go to their end and are compared with the source.
  */
+
+import { peakMegabytes } from '../../support/peak-memory.ts'
 import type { Bench, BenchContext } from '../bench.ts'
 import { type EngineProcess, startEngineProcess } from '../engine/process.ts'
-import { peakMegabytes } from '../process-usage.ts'
 import { assertEqual, type BenchServers, database, fillQuickly, startServers } from '../servers.ts'
 import { type BenchResult, resultOf } from '../statistics.ts'
 import { numbers } from '../work/workload.ts'

@@ -4,7 +4,7 @@
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
-import { hostFlags } from '../../../src/activities/host-memory.ts'
+import { heapFlags } from '../../../src/config/heap-flags.ts'
 import type { Log, Pass } from '../benches/decode.ts'
 import type { Reach } from '../servers.ts'
 import type { FromReader, Reader, ToReader } from './messages.ts'
@@ -20,7 +20,7 @@ export type DecodeProcess = {
 const entry = fileURLToPath(new URL('./child.ts', import.meta.url))
 
 export async function startDecodeProcess(reader: Reader, server: Reach): Promise<DecodeProcess> {
-  const child = fork(entry, [], { execArgv: [...hostFlags(null)], stdio: ['ignore', 2, 2, 'ipc'] })
+  const child = fork(entry, [], { execArgv: [...heapFlags(null)], stdio: ['ignore', 2, 2, 'ipc'] })
   const answer = async (): Promise<FromReader> => {
     const ended = new AbortController()
     try {

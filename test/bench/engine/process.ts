@@ -4,7 +4,7 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import type { Connection } from 'mysql2/promise'
-import { hostFlags } from '../../../src/activities/host-memory.ts'
+import { heapFlags } from '../../../src/config/heap-flags.ts'
 import type { PipelineStatistics } from '../../../src/core/statistics.ts'
 import type { EngineOutcome, EngineStatus } from '../../../src/streamer/status.ts'
 import { executedGtids, oneValue } from '../servers.ts'
@@ -27,7 +27,7 @@ const timeoutMs = 30 * 60_000
 
 export async function startEngineProcess(): Promise<EngineProcess> {
   const child: ChildProcess = fork(entry, [], {
-    execArgv: [...hostFlags(null)],
+    execArgv: [...heapFlags(null)],
     stdio: ['ignore', 2, 2, 'ipc'],
   })
   const exited = new Promise<void>((resolve) => {
