@@ -8,11 +8,11 @@
 import process from 'node:process'
 
 export function goOnWithFlags(flags: readonly string[]): void {
-  const { execve, execArgv, execPath, argv } = process
-  if (execve === undefined || flags.every((flag) => execArgv.includes(flag))) return
+  const { execArgv, execPath, argv } = process
+  if (process.execve === undefined || flags.every((flag) => execArgv.includes(flag))) return
   const [, script = '', ...rest] = argv
   try {
-    execve.call(process, execPath, [execPath, ...execArgv, ...flags, script, ...rest], process.env)
+    process.execve(execPath, [execPath, ...execArgv, ...flags, script, ...rest], process.env)
   } catch {
     // It is marked experimental: a Node that has it no more, or not for us, goes on as it is.
   }

@@ -170,7 +170,7 @@ export async function followChanges(options: FollowChanges): Promise<never> {
 
   async function tick(): Promise<void> {
     const nowMs = clock()
-    core.cut(log.here, nowMs)
+    core.cut(() => log.here(), nowMs)
     if (tables.isDue(nowMs))
       for (const name of tables.planned(await options.plan(), clock())) core.forget(name)
     if (nowMs - recheckedAtMs >= settings.recheckMs) {
@@ -229,7 +229,7 @@ export async function followChanges(options: FollowChanges): Promise<never> {
     const stuckBy = log.stuckBy()
     const oldest = core.oldestAtMs()
     record({
-      checkpoint: core.checkpoint(log.position),
+      checkpoint: core.checkpoint(() => log.position()),
       position: log.position(),
       counts,
       found,

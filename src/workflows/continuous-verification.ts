@@ -63,7 +63,6 @@ async function run(
   let waits = waitsBefore
   let passes = 0
   const cancellation = createCancellation()
-  const { attempt } = cancellation
   cancellation.listen(cancelContinuousUpdate, () => ({ isEnded: cancellation.isEnded() }))
 
   const end = async (state: 'failed' | 'cancelled', trouble: VerificationTrouble | null): Promise<void> => {
@@ -77,7 +76,7 @@ async function run(
       if (passes >= (input.passesPerRun ?? defaultPassesPerRun) || workflowInfo().continueAsNewSuggested) {
         if (await cancellation.leave()) await continueAsNew<typeof continuousVerification>(input, waits)
       }
-      const result: PassResult | undefined = await attempt(() => followLog({ pipeline, number }))
+      const result: PassResult | undefined = await cancellation.attempt(() => followLog({ pipeline, number }))
       passes++
       if (result === undefined || cancellation.by() !== null) return await end('cancelled', null)
       if (result.kind === 'cancelled' || result.kind === 'superseded') return await end('cancelled', null)

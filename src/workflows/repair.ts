@@ -72,7 +72,6 @@ async function run(input: RepairInput, carried?: CarriedRepair): Promise<RepairR
   let waiting = carried?.waiting ?? null
   let passes = 0
   const cancellation = createCancellation()
-  const { attempt } = cancellation
   setHandler(
     approveUpdate,
     async ({ actor }) => {
@@ -119,7 +118,7 @@ async function run(input: RepairInput, carried?: CarriedRepair): Promise<RepairR
         if ((await cancellation.leave()) && (state === 'repairing' || state === 'verifying'))
           await continueAsNew<typeof repair>(input, { step: state, approvedBy, waiting })
       }
-      const result: PassResult | undefined = await attempt(() =>
+      const result: PassResult | undefined = await cancellation.attempt(() =>
         state === 'verifying' ? verifyRepaired(ref) : repairRows(ref),
       )
       passes++

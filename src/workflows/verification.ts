@@ -77,7 +77,6 @@ async function run(input: VerificationInput, carried?: CarriedVerification): Pro
   let waiting = carried?.waiting ?? null
   let passes = 0
   const cancellation = createCancellation()
-  const { attempt } = cancellation
   cancellation.listen(cancelUpdate, () => ({ isEnded: cancellation.isEnded() }))
 
   const end = async (
@@ -124,7 +123,7 @@ async function run(input: VerificationInput, carried?: CarriedVerification): Pro
     }
     const ref = { pipeline, number }
     if (shards === null) {
-      const planned = await attempt(() => planVerification(ref))
+      const planned = await cancellation.attempt(() => planVerification(ref))
       if (planned === undefined) return await end('cancelled', null)
       if (planned.kind === 'refused') return await end('failed', planned.trouble)
       shards = planned.shards
@@ -136,7 +135,9 @@ async function run(input: VerificationInput, carried?: CarriedVerification): Pro
       }
       const shard = shards[0] as number
       setCurrentDetails(`shard ${shard + 1}, ${shards.length} to go`)
-      const result: PassResult | undefined = await attempt(() => compareTables({ ...ref, shard }))
+      const result: PassResult | undefined = await cancellation.attempt(() =>
+        compareTables({ ...ref, shard }),
+      )
       passes++
       if (result === undefined || cancellation.by() !== null) return await end('cancelled', null)
       const next = afterPass(result, waiting, Date.now())
