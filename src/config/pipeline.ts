@@ -135,7 +135,7 @@ const stream = z
         }),
         smallRows: z.int().min(0).max(10_000).default(500).meta({
           description:
-            'Batches up to this many rows are written in one transaction; larger ones by all lanes in parallel. In order global every batch is one transaction.',
+            'Batches up to this many rows are written in one transaction; larger ones by all lanes in parallel, and a table with few of their rows (this many divided by the lanes) by one lane. In order global every batch is one transaction.',
         }),
         maxBytes: size('64KiB', '256MiB').default('24MiB').meta({
           description: 'Most bytes of memory for the rows of a batch. Two batches are in memory at once.',
