@@ -8,7 +8,7 @@ import { textHash } from '../../src/core/hash.ts'
 import { useInstallation } from '../support/installation.ts'
 import type { PipelineCase } from '../support/pipeline-case.ts'
 import { connect } from '../support/servers.ts'
-import { waitFor } from '../support/stack.ts'
+import { type Proc, waitFor } from '../support/stack.ts'
 import { createVerifying, type Verifying } from '../support/verifying.ts'
 
 const shards = 2
@@ -16,9 +16,11 @@ const name = 'follow-scope'
 const plain = ['a', 'b', 'c', 'd', 'e', 'f']
 const rows = 200
 
-const here = useInstallation({ streamWorkers: 2, verifyWorkers: 1 })
+const here = useInstallation({ streamWorkers: 2 })
 let verifying: Verifying
+let verifyWorker: Proc
 beforeAll(async () => {
+  verifyWorker = await here.stack.startWorker('verify')
   verifying = await createVerifying(here.stack, here.temporal)
 })
 afterAll(() => verifying?.close())
@@ -116,15 +118,21 @@ it('follows what the pipeline carries, in every shard, and nothing else', { time
     expect(before.verification.tally.equal).toBeGreaterThan(100)
 
     // Touched at the source, so that they are read back: one leaves what is carried, one is in it, one never was.
-    await source.query(
-      `UPDATE orders SET state = 'new' WHERE id = 1; UPDATE orders SET total = 50 WHERE id = 3; UPDATE orders SET total = 1 WHERE id = 4`,
-    )
-    for (const table of planted) await source.query(`UPDATE ${table} SET v = v + 1 WHERE id = 7`)
-    for (const shard of used) await pipeline.settled(60_000, `${name}#${shard + 1}/${shards}`)
-    await target.query(
-      `INSERT INTO bestellung VALUES (1, 1, 'paid', 7), (4, 4, 'paid', 7); UPDATE bestellung SET summe = 5.0001 WHERE nr = 3; UPDATE bestellung SET eigenes = 8 WHERE nr = 5`,
-    )
-    for (const table of planted) await target.query(`DELETE FROM ${table} WHERE id = 7`)
+    // Nobody may look before somebody has spoiled them.
+    verifyWorker.kill('SIGSTOP')
+    try {
+      await source.query(
+        `UPDATE orders SET state = 'new' WHERE id = 1; UPDATE orders SET total = 50 WHERE id = 3; UPDATE orders SET total = 1 WHERE id = 4`,
+      )
+      for (const table of planted) await source.query(`UPDATE ${table} SET v = v + 1 WHERE id = 7`)
+      for (const shard of used) await pipeline.settled(60_000, `${name}#${shard + 1}/${shards}`)
+      await target.query(
+        `INSERT INTO bestellung VALUES (1, 1, 'paid', 7), (4, 4, 'paid', 7); UPDATE bestellung SET summe = 5.0001 WHERE nr = 3; UPDATE bestellung SET eigenes = 8 WHERE nr = 5`,
+      )
+      for (const table of planted) await target.query(`DELETE FROM ${table} WHERE id = 7`)
+    } finally {
+      verifyWorker.kill('SIGCONT')
+    }
     const inShort = ({ table, kind, key, healedAt }: DifferenceAnswer): string =>
       `${table.split('.')[1]} ${kind} ${key['id']}${healedAt === null || healedAt === undefined ? '' : ' healed'}`
     const expected = [
