@@ -5,7 +5,6 @@
  * Guarantees: `onLost` is called once for a host that had been at work, after a successor was named if a spare was ready. A host that says
  * nothing for `silenceMs` (stopped, or stuck in a loop) is killed. If hosts die young again and again, new ones are started ever more slowly.
  */
-
 import { heapFlags } from '../config/heap-flags.ts'
 import type { Log } from '../telemetry/log.ts'
 import type { FromHost, HostArguments } from './host-messages.ts'

@@ -28,7 +28,7 @@ interface Follower {
 }
 
 export interface WatchedStore {
-  readonly pipelines: Pick<Store['pipelines'], 'get' | 'generations'>
+  readonly pipelines: Pick<Store['pipelines'], 'get' | 'generationOf' | 'generations'>
   readonly dataVersion: Store['dataVersion']
 }
 
@@ -38,9 +38,8 @@ export function createLimitsWatch(store: WatchedStore, log: Pick<Log, 'warn'>): 
   let seenVersion = -1
   let isAway = false
 
-  function tell(follower: Follower, generations: ReadonlyMap<string, number>): void {
-    const generation = generations.get(follower.pipeline)
-    if (generation === undefined || generation === follower.generation) return
+  function tell(follower: Follower, generation: number | null): void {
+    if (generation === null || generation === follower.generation) return
     const record = store.pipelines.get(follower.pipeline)
     if (record === null || record.incarnation !== follower.incarnation) return
     follower.generation = record.generation
@@ -53,7 +52,7 @@ export function createLimitsWatch(store: WatchedStore, log: Pick<Log, 'warn'>): 
       if (version === seenVersion) return
       // The version also moves with what the engines report, which a hundred pipelines do all the time.
       const generations = store.pipelines.generations()
-      for (const follower of followers) tell(follower, generations)
+      for (const follower of followers) tell(follower, generations.get(follower.pipeline) ?? null)
       seenVersion = version
       isAway = false
     } catch (error) {
@@ -65,7 +64,7 @@ export function createLimitsWatch(store: WatchedStore, log: Pick<Log, 'warn'>): 
   return {
     follow(pipeline, incarnation, set) {
       const follower: Follower = { pipeline, incarnation, set, generation: -1 }
-      tell(follower, store.pipelines.generations())
+      tell(follower, store.pipelines.generationOf(pipeline))
       followers.add(follower)
       timer ??= setInterval(look, lookIntervalMs).unref()
       return () => {

@@ -14,6 +14,6 @@ export function goOnWithFlags(flags: readonly string[]): void {
   try {
     process.execve(execPath, [execPath, ...execArgv, ...flags, script, ...rest], process.env)
   } catch {
-    // It is marked experimental: a Node that has it no more, or not for us, goes on as it is.
+    // It is marked experimental, and a Node that was told not to start programs refuses it: the process goes on as it is.
   }
 }

@@ -86,7 +86,7 @@ const PLAN_VERSION = 2
  *   between. This holds for the primary key too: 'a' removed and 'A' inserted are two entries here and one key at the server.
  *   Tables without such a meeting are written wholly in the last phase, where they stay atomic.
  * - A table with few rows in the batch goes to one lane as a whole: of a thousand tables each lane would otherwise write a statement for a handful of rows
- *   (performance.md, "Catching up"). Which tables these are hangs on what the batch holds, so it is part of the plan's digest.
+ *   (performance.md, "Scale"). Which tables these are hangs on what the batch holds, so it is part of the plan's digest.
  *
  * A removal names the row by its key's bytes; the server removes what is equal under the key's collation. At the time of the removals that
  * can only be the row meant: a second row with an equal key did not exist at the batch's start, and none has been written yet.
